@@ -1,0 +1,81 @@
+// Package retry times what is tried again: a backoff that grows and a breaker that
+// keeps a broken counterpart from being asked by everybody at once. Both take the
+// time as an argument or return a duration; nothing in here waits.
+package retry
+
+import (
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+)
+
+// The growth of the pauses: half a second, doubled each time up to a minute, each
+// spread by half of it to both sides.
+const (
+	Initial = 500 * time.Millisecond
+	Longest = time.Minute
+	factor  = 2
+	spread  = 0.5
+)
+
+// Backoff gives one pause after another. The zero value is ready to use, by one
+// goroutine at a time.
+type Backoff struct{ b *backoff.ExponentialBackOff }
+
+// Next returns the pause before the next try.
+func (b *Backoff) Next() time.Duration {
+	if b.b == nil {
+		b.b = backoff.NewExponentialBackOff(
+			backoff.WithInitialInterval(Initial),
+			backoff.WithMaxInterval(Longest),
+			backoff.WithMultiplier(factor),
+			backoff.WithRandomizationFactor(spread),
+			backoff.WithMaxElapsedTime(0),
+		)
+	}
+	return min(b.b.NextBackOff(), Longest)
+}
+
+// Reset starts over with the shortest pause.
+func (b *Backoff) Reset() {
+	if b.b != nil {
+		b.b.Reset()
+	}
+}
+
+// threshold is how many failures in a row open a Breaker.
+const threshold = 5
+
+// Breaker opens after five failures in a row; from then on one probe at a time may
+// pass, with pauses that grow, until one succeeds. The zero value is closed.
+type Breaker struct {
+	failures int
+	until    time.Time
+	backoff  Backoff
+}
+
+// Open tells whether only probes may pass.
+func (b *Breaker) Open() bool { return b.failures >= threshold }
+
+// Until is when the next probe may pass; zero while the breaker is closed.
+func (b *Breaker) Until() time.Time {
+	if !b.Open() {
+		return time.Time{}
+	}
+	return b.until
+}
+
+// Fail counts a failure at the time now.
+func (b *Breaker) Fail(now time.Time) {
+	b.failures++
+	if b.Open() {
+		b.until = now.Add(b.backoff.Next())
+	}
+}
+
+// Succeed closes the breaker and tells whether it was open.
+func (b *Breaker) Succeed() (wasOpen bool) {
+	wasOpen = b.Open()
+	*b = Breaker{}
+	return wasOpen
+}

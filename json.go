@@ -1,0 +1,831 @@
+package analytics
+
+import (
+	"encoding"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"math"
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"strconv"
+	"time"
+	"unicode/utf8"
+	"unsafe"
+)
+
+// The append-style encoder. It writes what encoding/json would, but for four
+// things: maps keep the order of iteration, HTML is not escaped, an error names
+// the path to the value, and nothing is allocated for the types that messages are
+// made of.
+//
+//   - NaN and infinities, channels, funcs, complex numbers: an error.
+//   - Invalid UTF-8: each bad byte becomes U+FFFD.
+//   - Cycles, and anything nested deeper than maxDepth: an error.
+//   - time.Time: RFC 3339 with its zone. []byte: base64. time.Duration: nanoseconds.
+
+// maxDepth is how deep values may nest, in what is encoded and in what is decoded.
+const maxDepth = 100
+
+// jsonAppender is a value that appends its own JSON, as generated types do.
+type jsonAppender interface {
+	AppendJSON([]byte) ([]byte, error)
+}
+
+// at puts key in front of the path of an error.
+func at(key string, err error) error {
+	var inv *InvalidError
+	if !errors.As(err, &inv) {
+		return invalid(key, "%v", err)
+	}
+	if inv.Field == "" {
+		return invalid(key, "%s", inv.Reason)
+	}
+	return invalid(key+"."+inv.Field, "%s", inv.Reason)
+}
+
+func appendValue(b []byte, v any, depth int) ([]byte, error) {
+	switch v := v.(type) {
+	case nil:
+		return append(b, "null"...), nil
+	case string:
+		return appendString(b, v), nil
+	case bool:
+		return strconv.AppendBool(b, v), nil
+	case int:
+		return strconv.AppendInt(b, int64(v), 10), nil
+	case float64:
+		return appendFloat(b, v, 64)
+	case map[string]any:
+		return appendMap(b, v, depth)
+	case Properties:
+		return appendMap(b, v, depth)
+	case Traits:
+		return appendMap(b, v, depth)
+	case []any:
+		return appendList(b, v, depth, appendValue)
+	case json.Number:
+		return appendNumber(b, v)
+	case int64:
+		return strconv.AppendInt(b, v, 10), nil
+	case int32:
+		return strconv.AppendInt(b, int64(v), 10), nil
+	case uint64:
+		return strconv.AppendUint(b, v, 10), nil
+	case uint32:
+		return strconv.AppendUint(b, uint64(v), 10), nil
+	case uint:
+		return strconv.AppendUint(b, uint64(v), 10), nil
+	case float32:
+		return appendFloat(b, float64(v), 32)
+	case time.Time:
+		return appendZonedTime(b, v)
+	case []string:
+		return appendList(b, v, depth, func(b []byte, s string, _ int) ([]byte, error) { return appendString(b, s), nil })
+	case []map[string]any:
+		return appendList(b, v, depth, appendNilableMap)
+	case map[string]string:
+		return appendStrings(b, v)
+	case jsonAppender:
+		return appendOwn(b, v)
+	}
+	return appendReflected(b, v, depth)
+}
+
+func appendMap(b []byte, m map[string]any, depth int) ([]byte, error) {
+	if m == nil {
+		return append(b, "null"...), nil
+	}
+	if depth >= maxDepth {
+		return b, errTooDeep
+	}
+	b = append(b, '{')
+	for k, v := range m {
+		b = append(appendString(b, k), ':')
+		var err error
+		if b, err = appendValue(b, v, depth+1); err != nil {
+			return b, at(k, err)
+		}
+		b = append(b, ',')
+	}
+	return closeWith(b, '{', '}'), nil
+}
+
+var errTooDeep = &InvalidError{Reason: "nested deeper than " + strconv.Itoa(maxDepth) + " levels, or a cycle"}
+
+// closeWith ends an object or a list of which every member wrote a comma.
+func closeWith(b []byte, opening, closing byte) []byte {
+	if b[len(b)-1] == ',' {
+		b[len(b)-1] = closing
+		return b
+	}
+	return append(b, closing)
+}
+
+func appendNilableMap(b []byte, m map[string]any, depth int) ([]byte, error) {
+	return appendMap(b, m, depth)
+}
+
+func appendList[T any](b []byte, list []T, depth int, one func([]byte, T, int) ([]byte, error)) ([]byte, error) {
+	if list == nil {
+		return append(b, "null"...), nil
+	}
+	if depth >= maxDepth {
+		return b, errTooDeep
+	}
+	b = append(b, '[')
+	for i, v := range list {
+		var err error
+		if b, err = one(b, v, depth+1); err != nil {
+			return b, at(strconv.Itoa(i), err)
+		}
+		b = append(b, ',')
+	}
+	return closeWith(b, '[', ']'), nil
+}
+
+func appendStrings(b []byte, m map[string]string) ([]byte, error) {
+	if m == nil {
+		return append(b, "null"...), nil
+	}
+	b = append(b, '{')
+	for k, v := range m {
+		b = append(appendString(b, k), ':')
+		b = append(appendString(b, v), ',')
+	}
+	return closeWith(b, '{', '}'), nil
+}
+
+// appendOwn lets a value append its own JSON and checks what it wrote: one bad
+// value would take the whole batch with it.
+func appendOwn(b []byte, v jsonAppender) ([]byte, error) {
+	if p := reflect.ValueOf(v); p.Kind() == reflect.Pointer && p.IsNil() {
+		return append(b, "null"...), nil
+	}
+	n := len(b)
+	out, err := v.AppendJSON(b)
+	if err != nil {
+		return b, err
+	}
+	if len(out) < n || !validJSON(out[n:]) {
+		return b, invalid("", "%T appended something that is not JSON", v)
+	}
+	return out, nil
+}
+
+// appendReflected is for what the type switch does not know.
+func appendReflected(b []byte, v any, depth int) ([]byte, error) {
+	switch v := v.(type) {
+	case json.Marshaler, encoding.TextMarshaler:
+		return appendMarshaled(b, v)
+	case []byte:
+		if v == nil {
+			return append(b, "null"...), nil
+		}
+		b = append(b, '"')
+		b = base64.StdEncoding.AppendEncode(b, v)
+		return append(b, '"'), nil
+	}
+	r := reflect.ValueOf(v)
+	switch r.Kind() {
+	case reflect.Bool:
+		return strconv.AppendBool(b, r.Bool()), nil
+	case reflect.String:
+		return appendString(b, r.String()), nil
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		return strconv.AppendInt(b, r.Int(), 10), nil
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr:
+		return strconv.AppendUint(b, r.Uint(), 10), nil
+	case reflect.Float32, reflect.Float64:
+		return appendFloat(b, r.Float(), r.Type().Bits())
+	case reflect.Chan, reflect.Func, reflect.Complex64, reflect.Complex128, reflect.UnsafePointer:
+		return b, invalid("", "a %s has no JSON", r.Type())
+	}
+	if depth >= maxDepth {
+		return b, errTooDeep
+	}
+	switch r.Kind() {
+	case reflect.Pointer:
+		if r.IsNil() {
+			return append(b, "null"...), nil
+		}
+		return appendValue(b, r.Elem().Interface(), depth+1)
+	case reflect.Map:
+		if r.Type().Key().Kind() == reflect.String && !r.Type().Key().Implements(textMarshaler) {
+			return appendReflectedMap(b, r, depth)
+		}
+	case reflect.Slice, reflect.Array:
+		if r.Type().Elem().Kind() != reflect.Uint8 {
+			return appendReflectedList(b, r, depth)
+		}
+	}
+	return appendMarshaled(b, v)
+}
+
+var textMarshaler = reflect.TypeFor[encoding.TextMarshaler]()
+
+func appendReflectedMap(b []byte, m reflect.Value, depth int) ([]byte, error) {
+	if m.IsNil() {
+		return append(b, "null"...), nil
+	}
+	b = append(b, '{')
+	for it := m.MapRange(); it.Next(); {
+		k := it.Key().String()
+		b = append(appendString(b, k), ':')
+		var err error
+		if b, err = appendValue(b, it.Value().Interface(), depth+1); err != nil {
+			return b, at(k, err)
+		}
+		b = append(b, ',')
+	}
+	return closeWith(b, '{', '}'), nil
+}
+
+func appendReflectedList(b []byte, list reflect.Value, depth int) ([]byte, error) {
+	if list.Kind() == reflect.Slice && list.IsNil() {
+		return append(b, "null"...), nil
+	}
+	b = append(b, '[')
+	for i := range list.Len() {
+		var err error
+		if b, err = appendValue(b, list.Index(i).Interface(), depth+1); err != nil {
+			return b, at(strconv.Itoa(i), err)
+		}
+		b = append(b, ',')
+	}
+	return closeWith(b, '[', ']'), nil
+}
+
+// appendMarshaled leaves structs, marshalers and maps with other keys to
+// encoding/json, which knows their rules.
+func appendMarshaled(b []byte, v any) ([]byte, error) {
+	n := len(b)
+	w := (*appendWriter)(&b)
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	if err := protect(v, func() error { return enc.Encode(v) }); err != nil {
+		var bad *json.UnsupportedValueError
+		if errors.As(err, &bad) {
+			return b[:n], invalid("", "%s is not a JSON value", bad.Str)
+		}
+		return b[:n], err
+	}
+	return b[:len(b)-1], nil // without the newline of Encode
+}
+
+type appendWriter []byte
+
+func (w *appendWriter) Write(p []byte) (int, error) {
+	*w = append(*w, p...)
+	return len(p), nil
+}
+
+func appendNumber(b []byte, n json.Number) ([]byte, error) {
+	if end := skipNumber(string(n), 0); end != len(n) || end == 0 {
+		return b, invalid("", "a json.Number that is not a number")
+	}
+	return append(b, n...), nil
+}
+
+// appendFloat writes a float as encoding/json does: plain digits in the middle
+// range, an exponent outside of it.
+func appendFloat(b []byte, f float64, bits int) ([]byte, error) {
+	if math.IsNaN(f) || math.IsInf(f, 0) {
+		return b, invalid("", "%v is not a JSON number", f)
+	}
+	abs := math.Abs(f)
+	if i := int64(f); abs < 1e15 && float64(i) == f && (i != 0 || !math.Signbit(f)) {
+		return strconv.AppendInt(b, i, 10), nil
+	}
+	small, large := abs < 1e-6, abs >= 1e21
+	if bits == 32 {
+		small, large = float32(abs) < 1e-6, float32(abs) >= 1e21
+	}
+	if abs == 0 || !small && !large {
+		return strconv.AppendFloat(b, f, 'f', -1, bits), nil
+	}
+	b = strconv.AppendFloat(b, f, 'e', -1, bits)
+	if n := len(b); n >= 4 && b[n-4] == 'e' && b[n-3] == '-' && b[n-2] == '0' { // e-09 becomes e-9
+		b[n-2] = b[n-1]
+		b = b[:n-1]
+	}
+	return b, nil
+}
+
+const hexDigits = "0123456789abcdef"
+
+// appendString writes s as a JSON string.
+func appendString(b []byte, s string) []byte {
+	b = append(b, '"')
+	n := plainPrefix(s)
+	b = append(b, s[:n]...)
+	if n < len(s) {
+		b = appendEscaped(b, s[n:])
+	}
+	return append(b, '"')
+}
+
+func appendEscaped(b []byte, s string) []byte {
+	for len(s) > 0 {
+		c := s[0]
+		if c < utf8.RuneSelf {
+			switch {
+			case c == '"' || c == '\\':
+				b = append(b, '\\', c)
+			case c >= ' ':
+				b = append(b, c)
+			case c == '\n':
+				b = append(b, '\\', 'n')
+			case c == '\r':
+				b = append(b, '\\', 'r')
+			case c == '\t':
+				b = append(b, '\\', 't')
+			default:
+				b = append(b, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
+			}
+			s = s[1:]
+		} else {
+			r, size := utf8.DecodeRuneInString(s)
+			if r == utf8.RuneError && size == 1 {
+				b = append(b, "\ufffd"...)
+			} else {
+				b = append(b, s[:size]...)
+			}
+			s = s[size:]
+		}
+		n := plainPrefix(s)
+		b = append(b, s[:n]...)
+		s = s[n:]
+	}
+	return b
+}
+
+const (
+	ones  = 0x0101010101010101
+	highs = 0x8080808080808080
+)
+
+// plainPrefix is the length of the prefix of s that stands in a JSON string as it
+// is: ASCII without quote, backslash and control characters. It looks at eight
+// bytes at a time; a borrow can only raise a false alarm behind a true one.
+func plainPrefix(s string) int {
+	p := unsafe.Slice(unsafe.StringData(s), len(s))
+	i := 0
+	for ; i+8 <= len(p); i += 8 {
+		w := binary.LittleEndian.Uint64(p[i:])
+		quote, back := w^(ones*'"'), w^(ones*'\\')
+		if (w|(w-ones*' ')&^w|(quote-ones)&^quote|(back-ones)&^back)&highs != 0 {
+			break
+		}
+	}
+	for ; i < len(p); i++ {
+		if c := p[i]; c < ' ' || c >= utf8.RuneSelf || c == '"' || c == '\\' {
+			return i
+		}
+	}
+	return i
+}
+
+// appendTime writes t in UTC as ISO 8601 with milliseconds, or with as many more
+// digits, in threes, as t has.
+func appendTime(b []byte, t time.Time) []byte {
+	sec := t.Unix()
+	days, rest := sec/86400, int(sec%86400)
+	if rest < 0 {
+		days, rest = days-1, rest+86400
+	}
+	year, month, day := civil(days)
+	a := [30]byte([]byte(`"0000-00-00T00:00:00.000000000`))
+	put2(&a, 1, year/100)
+	put2(&a, 3, year%100)
+	put2(&a, 6, month)
+	put2(&a, 9, day)
+	put2(&a, 12, rest/3600)
+	put2(&a, 15, rest/60%60)
+	put2(&a, 18, rest%60)
+	ns := t.Nanosecond()
+	put3(&a, 21, ns/1e6)
+	n := 24
+	if ns%1e6 != 0 {
+		put3(&a, 24, ns/1e3%1e3)
+		n = 27
+		if ns%1e3 != 0 {
+			put3(&a, 27, ns%1e3)
+			n = 30
+		}
+	}
+	return append(append(b, a[:n]...), 'Z', '"')
+}
+
+// pairs are the numbers from 00 to 99.
+const pairs = "00010203040506070809" + "10111213141516171819" + "20212223242526272829" + "30313233343536373839" + "40414243444546474849" +
+	"50515253545556575859" + "60616263646566676869" + "70717273747576777879" + "80818283848586878889" + "90919293949596979899"
+
+func put2(a *[30]byte, at, n int) {
+	a[at], a[at+1] = pairs[2*n], pairs[2*n+1]
+}
+
+func put3(a *[30]byte, at, n int) {
+	a[at] = '0' + byte(n/100)
+	put2(a, at+1, n%100)
+}
+
+// civil turns days since 1970-01-01 into a date of the Gregorian calendar, by
+// counting from March in eras of 400 years.
+func civil(days int64) (year, month, day int) {
+	z := days + 719468
+	era := z / 146097
+	if z < 0 {
+		era = (z - 146096) / 146097
+	}
+	doe := z - era*146097
+	yoe := (doe - doe/1460 + doe/36524 - doe/146096) / 365
+	doy := doe - (365*yoe + yoe/4 - yoe/100)
+	mp := (5*doy + 2) / 153
+	day = int(doy - (153*mp+2)/5 + 1)
+	month = int(mp + 3)
+	if month > 12 {
+		month -= 12
+	}
+	year = int(yoe + era*400)
+	if month <= 2 {
+		year++
+	}
+	return year, month, day
+}
+
+func appendZonedTime(b []byte, t time.Time) ([]byte, error) {
+	if y := t.Year(); y < 0 || y > 9999 {
+		return b, invalid("", "a time in the year %d", y)
+	}
+	b = append(b, '"')
+	b = t.AppendFormat(b, time.RFC3339Nano)
+	return append(b, '"'), nil
+}
+
+// appendUUID appends a UUIDv7: milliseconds, the fraction of one in 12 bits, and 62
+// bits from the ChaCha8 source of the runtime. Ids sort by time, which is what
+// databases like best.
+func appendUUID(b []byte, now time.Time) []byte {
+	fraction := uint64(now.Nanosecond()%1e6) << 12 / 1e6
+	hi := uint64(now.UnixMilli())<<16 | 0x7000 | fraction
+	lo := 1<<63 | rand.Uint64()>>2
+	a := [36]byte([]byte("00000000-0000-0000-0000-000000000000"))
+	for i, at := range [...]int{0, 2, 4, 6, 9, 11, 14, 16} {
+		putHex(&a, at, byte(hi>>(56-8*i)))
+	}
+	for i, at := range [...]int{19, 21, 24, 26, 28, 30, 32, 34} {
+		putHex(&a, at, byte(lo>>(56-8*i)))
+	}
+	return append(b, a[:]...)
+}
+
+func putHex(a *[36]byte, at int, c byte) {
+	a[at], a[at+1] = hexDigits[c>>4], hexDigits[c&15]
+}
+
+// The scanner walks JSON without building anything. Each function takes the text
+// and an offset, and returns the offset behind what it skipped, or -1. It works on
+// strings; text turns bytes into one without a copy.
+
+func text(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
+
+func validJSON(b []byte) bool {
+	s := text(b)
+	end := skipValue(s, skipSpace(s, 0), 0)
+	return end >= 0 && skipSpace(s, end) == len(s)
+}
+
+func skipSpace(s string, i int) int {
+	for i < len(s) && (s[i] == ' ' || s[i] == '\n' || s[i] == '\t' || s[i] == '\r') {
+		i++
+	}
+	return i
+}
+
+func skipValue(s string, i, depth int) int {
+	if i < 0 || i >= len(s) || depth > maxDepth {
+		return -1
+	}
+	switch c := s[i]; c {
+	case '"':
+		return skipString(s, i)
+	case '{':
+		return skipObject(s, i, depth)
+	case '[':
+		return skipArray(s, i, depth)
+	case 't':
+		return skipWord(s, i, "true")
+	case 'f':
+		return skipWord(s, i, "false")
+	case 'n':
+		return skipWord(s, i, "null")
+	default:
+		return skipNumber(s, i)
+	}
+}
+
+func skipWord(s string, i int, word string) int {
+	if len(s)-i < len(word) || s[i:i+len(word)] != word {
+		return -1
+	}
+	return i + len(word)
+}
+
+func skipObject(s string, i, depth int) int {
+	i = skipSpace(s, i+1)
+	if i < len(s) && s[i] == '}' {
+		return i + 1
+	}
+	for i < len(s) {
+		if s[i] != '"' {
+			return -1
+		}
+		if i = skipString(s, i); i < 0 {
+			return -1
+		}
+		if i = skipSpace(s, i); i >= len(s) || s[i] != ':' {
+			return -1
+		}
+		if i = skipValue(s, skipSpace(s, i+1), depth+1); i < 0 {
+			return -1
+		}
+		if i = skipSpace(s, i); i >= len(s) {
+			return -1
+		}
+		if s[i] == '}' {
+			return i + 1
+		}
+		if s[i] != ',' {
+			return -1
+		}
+		i = skipSpace(s, i+1)
+	}
+	return -1
+}
+
+func skipArray(s string, i, depth int) int {
+	i = skipSpace(s, i+1)
+	if i < len(s) && s[i] == ']' {
+		return i + 1
+	}
+	for i < len(s) {
+		if i = skipValue(s, i, depth+1); i < 0 {
+			return -1
+		}
+		if i = skipSpace(s, i); i >= len(s) {
+			return -1
+		}
+		if s[i] == ']' {
+			return i + 1
+		}
+		if s[i] != ',' {
+			return -1
+		}
+		i = skipSpace(s, i+1)
+	}
+	return -1
+}
+
+// skipString skips the string that begins with the quote at i.
+func skipString(s string, i int) int {
+	for i++; i < len(s); {
+		i += plainPrefix(s[i:])
+		if i >= len(s) {
+			return -1
+		}
+		switch c := s[i]; {
+		case c == '"':
+			return i + 1
+		case c < ' ':
+			return -1
+		case c != '\\':
+			i++ // beyond ASCII
+		case i+1 >= len(s):
+			return -1
+		case s[i+1] == 'u':
+			if _, ok := hex4(s, i+2); !ok {
+				return -1
+			}
+			i += 6
+		default:
+			if !slices.Contains([]byte(`"\/bfnrt`), s[i+1]) {
+				return -1
+			}
+			i += 2
+		}
+	}
+	return -1
+}
+
+func hex4(s string, i int) (r rune, ok bool) {
+	if len(s)-i < 4 {
+		return 0, false
+	}
+	for _, c := range []byte(s[i : i+4]) {
+		switch {
+		case c >= '0' && c <= '9':
+			c -= '0'
+		case c >= 'a' && c <= 'f':
+			c -= 'a' - 10
+		case c >= 'A' && c <= 'F':
+			c -= 'A' - 10
+		default:
+			return 0, false
+		}
+		r = r<<4 | rune(c)
+	}
+	return r, true
+}
+
+func skipNumber(s string, i int) int {
+	digits := func(i int) int {
+		start := i
+		for i < len(s) && s[i] >= '0' && s[i] <= '9' {
+			i++
+		}
+		if i == start {
+			return -1
+		}
+		return i
+	}
+	if i < len(s) && s[i] == '-' {
+		i++
+	}
+	if i < len(s) && s[i] == '0' {
+		i++
+	} else if i = digits(i); i < 0 {
+		return -1
+	}
+	if i < len(s) && s[i] == '.' {
+		if i = digits(i + 1); i < 0 {
+			return -1
+		}
+	}
+	if i < len(s) && (s[i] == 'e' || s[i] == 'E') {
+		i++
+		if i < len(s) && (s[i] == '+' || s[i] == '-') {
+			i++
+		}
+		if i = digits(i); i < 0 {
+			return -1
+		}
+	}
+	return i
+}
+
+// eachMember calls f with every key and raw value of the object in s, until f
+// returns false. Keys with escapes are unescaped. ok is false if s is not an
+// object up to where it was read.
+func eachMember(s string, f func(key, value string) bool) (ok bool) {
+	i := skipSpace(s, 0)
+	if i >= len(s) || s[i] != '{' {
+		return false
+	}
+	i = skipSpace(s, i+1)
+	if i < len(s) && s[i] == '}' {
+		return true
+	}
+	for i < len(s) && s[i] == '"' {
+		end := skipString(s, i)
+		if end < 0 {
+			return false
+		}
+		key := unquote(s[i:end])
+		if i = skipSpace(s, end); i >= len(s) || s[i] != ':' {
+			return false
+		}
+		i = skipSpace(s, i+1)
+		if end = skipValue(s, i, 0); end < 0 {
+			return false
+		}
+		if !f(key, s[i:end]) {
+			return true
+		}
+		if i = skipSpace(s, end); i < len(s) && s[i] == '}' {
+			return true
+		}
+		if i >= len(s) || s[i] != ',' {
+			return false
+		}
+		i = skipSpace(s, i+1)
+	}
+	return false
+}
+
+// member returns the raw value of one key of the object in s, "" if absent.
+func member(s, key string) (value string) {
+	eachMember(s, func(k, v string) bool {
+		if k == key {
+			value = v // the last one counts, as everywhere
+		}
+		return true
+	})
+	return value
+}
+
+// unquote turns a valid JSON string with its quotes into its text. Without
+// escapes it is a part of s itself.
+func unquote(s string) string {
+	s = s[1 : len(s)-1]
+	n := plainPrefix(s)
+	if n == len(s) {
+		return s
+	}
+	b := make([]byte, 0, len(s))
+	for i := 0; i < len(s); {
+		c := s[i]
+		if c != '\\' {
+			r, size := utf8.DecodeRuneInString(s[i:])
+			b = utf8.AppendRune(b, r)
+			i += size
+			continue
+		}
+		c = s[i+1]
+		i += 2
+		if at := slices.Index([]byte(`"\/bfnrt`), c); at >= 0 {
+			b = append(b, "\"\\/\b\f\n\r\t"[at])
+			continue
+		}
+		r, _ := hex4(s, i)
+		i += 4
+		if r >= 0xd800 && r < 0xdc00 && i+6 <= len(s) && s[i] == '\\' && s[i+1] == 'u' {
+			if low, _ := hex4(s, i+2); low >= 0xdc00 && low < 0xe000 {
+				r = (r-0xd800)<<10 + low - 0xdc00 + 0x10000
+				i += 6
+			}
+		}
+		b = utf8.AppendRune(b, r) // a lone surrogate becomes U+FFFD
+	}
+	return string(b)
+}
+
+// parseValue builds the value at i, which skipValue has found valid: nil, bool,
+// string, json.Number, []any or map[string]any. Strings are parts of s.
+func parseValue(s string, i int) (v any, end int) {
+	switch s[i] {
+	case '"':
+		end = skipString(s, i)
+		return unquote(s[i:end]), end
+	case '{':
+		return parseObject(s, i)
+	case '[':
+		list := []any{}
+		i = skipSpace(s, i+1)
+		if s[i] == ']' {
+			return list, i + 1
+		}
+		for {
+			v, i = parseValue(s, i)
+			list = append(list, v)
+			if i = skipSpace(s, i); s[i] == ']' {
+				return list, i + 1
+			}
+			i = skipSpace(s, i+1)
+		}
+	case 't':
+		return true, i + 4
+	case 'f':
+		return false, i + 5
+	case 'n':
+		return nil, i + 4
+	}
+	end = skipNumber(s, i)
+	return json.Number(s[i:end]), end
+}
+
+func parseObject(s string, i int) (m map[string]any, end int) {
+	m = map[string]any{}
+	i = skipSpace(s, i+1)
+	if s[i] == '}' {
+		return m, i + 1
+	}
+	for {
+		end := skipString(s, i)
+		key := unquote(s[i:end])
+		i = skipSpace(s, skipSpace(s, end)+1)
+		m[key], i = parseValue(s, i)
+		if i = skipSpace(s, i); s[i] == '}' {
+			return m, i + 1
+		}
+		i = skipSpace(s, i+1)
+	}
+}
+
+var errNotObject = errors.New("analytics: not a JSON object")
+
+// decodeObject decodes one JSON object.
+func decodeObject(raw []byte) (map[string]any, error) {
+	s := string(raw)
+	i := skipSpace(s, 0)
+	if i >= len(s) || s[i] != '{' {
+		return nil, errNotObject
+	}
+	if end := skipValue(s, i, 0); end < 0 || skipSpace(s, end) != len(s) {
+		return nil, errors.New("analytics: malformed JSON, or nested too deeply")
+	}
+	m, _ := parseObject(s, i)
+	return m, nil
+}
