@@ -30,10 +30,14 @@ var (
 type InvalidError struct {
 	Field  string // as in the JSON: "properties.revenue"; of a Config: "Region"
 	Reason string
+	cause  error
 }
 
 // Error returns "field: reason".
 func (e *InvalidError) Error() string { return e.Field + ": " + e.Reason }
+
+// Unwrap returns what the value's own encoding said, if that was the reason.
+func (e *InvalidError) Unwrap() error { return e.cause }
 
 func invalid(field, format string, args ...any) *InvalidError {
 	return &InvalidError{Field: field, Reason: fmt.Sprintf(format, args...)}

@@ -3,6 +3,8 @@ package analytics
 import (
 	"encoding/json"
 	"maps"
+	"math"
+	"reflect"
 	"time"
 )
 
@@ -227,6 +229,7 @@ func (b *Brand) visit(v visitor, other object) {
 // without the keys that a field has written.
 type encoder struct {
 	b     []byte
+	depth int            // of the object at hand
 	rest  map[string]any // Extra of the object at hand
 	keys  []string       // of the objects that are open, those of the one at hand last
 	first int            // where in keys the object at hand begins
@@ -253,7 +256,7 @@ func (e *encoder) str(key string, p, _ *string) {
 func (e *encoder) value(key string, v any) {
 	e.key(key)
 	var err error
-	if e.b, err = appendValue(e.b, v, 1); err != nil && e.err == nil {
+	if e.b, err = appendValue(e.b, v, e.depth+1); err != nil && e.err == nil {
 		e.err = at(key, err)
 	}
 	e.end()
@@ -284,11 +287,18 @@ func (e *encoder) number(key string, p, _ *float64) {
 }
 
 func (e *encoder) time(key string, p, _ *time.Time) {
-	if !p.IsZero() {
-		e.key(key)
-		e.b = appendTime(e.b, *p)
-		e.end()
+	switch {
+	case p.IsZero():
+		return
+	case !inRange(*p):
+		if e.err == nil {
+			e.err = invalid(key, "is outside of the years 1 to 9999")
+		}
+		return
 	}
+	e.key(key)
+	e.b = appendTime(e.b, *p)
+	e.end()
 }
 
 func (e *encoder) object(key string, p, _ *map[string]any) {
@@ -314,15 +324,26 @@ func (e *encoder) flags(key string, p, _ *map[string]bool) {
 
 // part writes an object, or nothing if nothing in it is set.
 func (e *encoder) part(key string, p, _ object) {
-	n, first, rest, keys := len(e.b), e.first, e.rest, len(e.keys)
-	e.key(key)
-	if !e.members(p) {
-		e.b, e.keys = e.b[:n], e.keys[:keys]
-	} else {
-		e.keys = e.keys[:keys+1]
-		e.end()
+	n := len(e.b)
+	if !e.inner(key, p) {
+		e.b, e.keys = e.b[:n], e.keys[:len(e.keys)-1]
 	}
-	e.first, e.rest = first, rest
+}
+
+// inner writes an object as a member and tells whether anything is in it. The path
+// of what is wrong in it begins with the key.
+func (e *encoder) inner(key string, p object) bool {
+	outer := *e
+	e.key(key)
+	e.depth, e.err = e.depth+1, nil
+	any := e.members(p)
+	e.end()
+	err := outer.err
+	if err == nil && e.err != nil {
+		err = at(key, e.err)
+	}
+	*e = encoder{b: e.b, keys: e.keys[:len(outer.keys)+1], depth: outer.depth, rest: outer.rest, first: outer.first, err: err}
+	return any
 }
 
 // members writes an object with its braces and tells whether anything is in it.
@@ -356,15 +377,9 @@ next:
 }
 
 func (e *encoder) optional(key string, p, _ **Context) {
-	if *p == nil {
-		return
+	if *p != nil {
+		e.inner(key, *p)
 	}
-	first, rest, keys := e.first, e.rest, len(e.keys)
-	e.key(key)
-	e.members(*p)
-	e.keys = e.keys[:keys+1]
-	e.end()
-	e.first, e.rest = first, rest
 }
 
 func (e *encoder) brands(key string, p, _ *[]Brand)           { encodeParts(e, key, *p) }
@@ -443,7 +458,7 @@ func (d *decoder) float(key string, p, _ **float64) {
 }
 
 func (d *decoder) integer(key string, p, _ *int) {
-	if f, ok := exact(d.m[key]); ok && f == float64(int(f)) && f != 0 {
+	if f, ok := exact(d.m[key]); ok && f != 0 && math.Abs(f) <= math.MaxInt32 && f == math.Trunc(f) {
 		*p = int(f)
 		delete(d.m, key)
 	}
@@ -461,7 +476,7 @@ func (d *decoder) time(key string, p, _ *time.Time) {
 	if !ok {
 		return
 	}
-	if t, err := time.Parse(time.RFC3339Nano, s); err == nil && !t.IsZero() {
+	if t, ok := parseTime(s); ok {
 		*p = t
 		delete(d.m, key)
 	}
@@ -594,6 +609,9 @@ func (g *merger) flag(key string, p, other **bool)     { fillPtr(g, key, p, othe
 func (g *merger) float(key string, p, other **float64) { fillPtr(g, key, p, other) }
 func (g *merger) brands(key string, p, other *[]Brand) { fillList(g, key, p, other) }
 func (g *merger) part(key string, p, other object) {
+	if l, ok := p.(*Library); ok && (l.Name != "" || l.Version != "") {
+		return // a name does not go with the version of another
+	}
 	if g.absent(key) {
 		mine := g.mine
 		p.visit(g, other)
@@ -631,21 +649,67 @@ func (g *merger) optional(key string, p, other **Context) {
 	}
 }
 
-// copyValue copies the maps and lists that decoded JSON is made of.
+// copyValue copies maps, lists and pointers of all types, down to structs, which it
+// shares.
 func copyValue(v any) any {
 	switch v := v.(type) {
+	case nil, string, bool, json.Number, float64, int:
+		return v
 	case map[string]any:
+		if v == nil {
+			return v
+		}
 		m := make(map[string]any, len(v))
 		for k, e := range v {
 			m[k] = copyValue(e)
 		}
 		return m
 	case []any:
+		if v == nil {
+			return v
+		}
 		list := make([]any, len(v))
 		for i, e := range v {
 			list[i] = copyValue(e)
 		}
 		return list
+	}
+	return copyReflected(reflect.ValueOf(v)).Interface()
+}
+
+func copyReflected(v reflect.Value) reflect.Value {
+	inner := func(e reflect.Value) reflect.Value {
+		if e.Kind() == reflect.Interface && !e.IsNil() {
+			return copyReflected(e.Elem())
+		}
+		return copyReflected(e)
+	}
+	switch v.Kind() {
+	case reflect.Map:
+		if v.IsNil() {
+			return v
+		}
+		m := reflect.MakeMapWithSize(v.Type(), v.Len())
+		for it := v.MapRange(); it.Next(); {
+			m.SetMapIndex(it.Key(), inner(it.Value()))
+		}
+		return m
+	case reflect.Slice:
+		if v.IsNil() {
+			return v
+		}
+		list := reflect.MakeSlice(v.Type(), v.Len(), v.Len())
+		for i := range v.Len() {
+			list.Index(i).Set(inner(v.Index(i)))
+		}
+		return list
+	case reflect.Pointer:
+		if v.IsNil() || v.Elem().Kind() == reflect.Struct {
+			return v
+		}
+		p := reflect.New(v.Type().Elem())
+		p.Elem().Set(inner(v.Elem()))
+		return p
 	}
 	return v
 }

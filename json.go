@@ -1,11 +1,13 @@
 package analytics
 
 import (
+	"bytes"
 	"encoding"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"reflect"
@@ -23,11 +25,18 @@ import (
 //
 //   - NaN and infinities, channels, funcs, complex numbers: an error.
 //   - Invalid UTF-8: each bad byte becomes U+FFFD.
-//   - Cycles, and anything nested deeper than maxDepth: an error.
+//   - Cycles, anything nested deeper than maxDepth or larger than maxValue: an error.
 //   - time.Time: RFC 3339 with its zone. []byte: base64. time.Duration: nanoseconds.
+//   - AppendJSON is asked of properties and traits, and of the values in maps and
+//     lists; structs are left to encoding/json, which asks for MarshalJSON.
 
-// maxDepth is how deep values may nest, in what is encoded and in what is decoded.
-const maxDepth = 100
+// maxDepth is how deep objects and lists may nest, in what is encoded and in what
+// is decoded. maxValue ends the encoding of values that will be refused anyway, in
+// bytes.
+const (
+	maxDepth = 100
+	maxValue = 1 << 20
+)
 
 // jsonAppender is a value that appends its own JSON, as generated types do.
 type jsonAppender interface {
@@ -36,14 +45,14 @@ type jsonAppender interface {
 
 // at puts key in front of the path of an error.
 func at(key string, err error) error {
-	var inv *InvalidError
-	if !errors.As(err, &inv) {
-		return invalid(key, "%v", err)
+	inv, ok := err.(*InvalidError)
+	if !ok {
+		inv = &InvalidError{Reason: err.Error()}
 	}
-	if inv.Field == "" {
-		return invalid(key, "%s", inv.Reason)
+	if inv.Field != "" {
+		key += "." + inv.Field
 	}
-	return invalid(key+"."+inv.Field, "%s", inv.Reason)
+	return &InvalidError{Field: key, Reason: inv.Reason, cause: inv.cause}
 }
 
 func appendValue(b []byte, v any, depth int) ([]byte, error) {
@@ -89,7 +98,7 @@ func appendValue(b []byte, v any, depth int) ([]byte, error) {
 	case map[string]string:
 		return appendStrings(b, v)
 	case jsonAppender:
-		return appendOwn(b, v)
+		return appendOwn(b, v, depth)
 	}
 	return appendReflected(b, v, depth)
 }
@@ -108,10 +117,14 @@ func appendMap(b []byte, m map[string]any, depth int) ([]byte, error) {
 		if b, err = appendValue(b, v, depth+1); err != nil {
 			return b, at(k, err)
 		}
-		b = append(b, ',')
+		if b = append(b, ','); len(b) > maxValue {
+			return b, errTooLarge
+		}
 	}
 	return closeWith(b, '{', '}'), nil
 }
+
+var errTooLarge = &InvalidError{Reason: "is larger than " + strconv.Itoa(maxValue) + " bytes"}
 
 var errTooDeep = &InvalidError{Reason: "nested deeper than " + strconv.Itoa(maxDepth) + " levels, or a cycle"}
 
@@ -141,7 +154,9 @@ func appendList[T any](b []byte, list []T, depth int, one func([]byte, T, int) (
 		if b, err = one(b, v, depth+1); err != nil {
 			return b, at(strconv.Itoa(i), err)
 		}
-		b = append(b, ',')
+		if b = append(b, ','); len(b) > maxValue {
+			return b, errTooLarge
+		}
 	}
 	return closeWith(b, '[', ']'), nil
 }
@@ -159,27 +174,44 @@ func appendStrings(b []byte, m map[string]string) ([]byte, error) {
 }
 
 // appendOwn lets a value append its own JSON and checks what it wrote: one bad
-// value would take the whole batch with it.
-func appendOwn(b []byte, v jsonAppender) ([]byte, error) {
+// value would take the whole batch with it. The value never sees what stands before.
+func appendOwn(b []byte, v jsonAppender, depth int) (_ []byte, err error) {
 	if p := reflect.ValueOf(v); p.Kind() == reflect.Pointer && p.IsNil() {
 		return append(b, "null"...), nil
 	}
-	n := len(b)
-	out, err := v.AppendJSON(b)
+	defer func() {
+		if thrown := recover(); thrown != nil {
+			err = panicError(v, thrown)
+		}
+	}()
+	own, err := v.AppendJSON(b[len(b):])
 	if err != nil {
-		return b, err
+		return b, &InvalidError{Reason: fmt.Sprintf("AppendJSON of %T failed", v), cause: err}
 	}
-	if len(out) < n || !validJSON(out[n:]) {
-		return b, invalid("", "%T appended something that is not JSON", v)
+	return appendForeign(b, own, v, depth)
+}
+
+// appendForeign appends JSON that is not of our making.
+func appendForeign(b, own []byte, from any, depth int) ([]byte, error) {
+	s := text(own)
+	start := skipSpace(s, 0)
+	end := skipValue(s, start, depth)
+	switch {
+	case end >= 0 && skipSpace(s, end) == len(s):
+	default:
+		return b, invalid("", "%T wrote something that is not JSON, or is nested too deeply", from)
 	}
-	return out, nil
+	if own = own[start:end]; !utf8.Valid(own) {
+		own = bytes.ToValidUTF8(own, []byte("\ufffd"))
+	}
+	return append(b, own...), nil
 }
 
 // appendReflected is for what the type switch does not know.
 func appendReflected(b []byte, v any, depth int) ([]byte, error) {
 	switch v := v.(type) {
 	case json.Marshaler, encoding.TextMarshaler:
-		return appendMarshaled(b, v)
+		return appendMarshaled(b, v, depth)
 	case []byte:
 		if v == nil {
 			return append(b, "null"...), nil
@@ -211,7 +243,13 @@ func appendReflected(b []byte, v any, depth int) ([]byte, error) {
 		if r.IsNil() {
 			return append(b, "null"...), nil
 		}
-		return appendValue(b, r.Elem().Interface(), depth+1)
+		switch elem := r.Elem(); {
+		case elem.Kind() == reflect.Struct: // a pointer to it may have more methods
+		case elem.Kind() == reflect.Array && elem.Type().Elem().Kind() != reflect.Uint8: // so may pointers into it
+			return appendReflectedList(b, elem, depth)
+		default:
+			return appendValue(b, elem.Interface(), depth+1)
+		}
 	case reflect.Map:
 		if r.Type().Key().Kind() == reflect.String && !r.Type().Key().Implements(textMarshaler) {
 			return appendReflectedMap(b, r, depth)
@@ -221,7 +259,7 @@ func appendReflected(b []byte, v any, depth int) ([]byte, error) {
 			return appendReflectedList(b, r, depth)
 		}
 	}
-	return appendMarshaled(b, v)
+	return appendMarshaled(b, v, depth)
 }
 
 var textMarshaler = reflect.TypeFor[encoding.TextMarshaler]()
@@ -238,7 +276,9 @@ func appendReflectedMap(b []byte, m reflect.Value, depth int) ([]byte, error) {
 		if b, err = appendValue(b, it.Value().Interface(), depth+1); err != nil {
 			return b, at(k, err)
 		}
-		b = append(b, ',')
+		if b = append(b, ','); len(b) > maxValue {
+			return b, errTooLarge
+		}
 	}
 	return closeWith(b, '{', '}'), nil
 }
@@ -249,30 +289,42 @@ func appendReflectedList(b []byte, list reflect.Value, depth int) ([]byte, error
 	}
 	b = append(b, '[')
 	for i := range list.Len() {
+		v := list.Index(i)
+		if v.CanAddr() && v.Kind() != reflect.Interface && v.Kind() != reflect.Pointer {
+			v = v.Addr() // which may have more methods
+		}
 		var err error
-		if b, err = appendValue(b, list.Index(i).Interface(), depth+1); err != nil {
+		if b, err = appendValue(b, v.Interface(), depth+1); err != nil {
 			return b, at(strconv.Itoa(i), err)
 		}
-		b = append(b, ',')
+		if b = append(b, ','); len(b) > maxValue {
+			return b, errTooLarge
+		}
 	}
 	return closeWith(b, '[', ']'), nil
 }
 
 // appendMarshaled leaves structs, marshalers and maps with other keys to
-// encoding/json, which knows their rules.
-func appendMarshaled(b []byte, v any) ([]byte, error) {
-	n := len(b)
-	w := (*appendWriter)(&b)
-	enc := json.NewEncoder(w)
+// encoding/json, which knows their rules. Its errors may quote values, so they are
+// only named by kind.
+func appendMarshaled(b []byte, v any, depth int) ([]byte, error) {
+	var own appendWriter
+	enc := json.NewEncoder(&own)
 	enc.SetEscapeHTML(false)
-	if err := protect(v, func() error { return enc.Encode(v) }); err != nil {
-		var bad *json.UnsupportedValueError
-		if errors.As(err, &bad) {
-			return b[:n], invalid("", "%s is not a JSON value", bad.Str)
-		}
-		return b[:n], err
+	err := protect(v, func() error { return enc.Encode(v) })
+	var value *json.UnsupportedValueError
+	var kind *json.UnsupportedTypeError
+	switch {
+	case err == nil:
+		return appendForeign(b, own, v, depth)
+	case errors.As(err, &value):
+		return b, &InvalidError{Reason: value.Str + " is not a JSON value", cause: err}
+	case errors.As(err, &kind):
+		return b, &InvalidError{Reason: fmt.Sprintf("a %s has no JSON", kind.Type), cause: err}
+	case errors.Is(err, errPanic):
+		return b, err
 	}
-	return b[:len(b)-1], nil // without the newline of Encode
+	return b, &InvalidError{Reason: fmt.Sprintf("a %T does not encode", v), cause: err}
 }
 
 type appendWriter []byte
@@ -296,7 +348,11 @@ func appendFloat(b []byte, f float64, bits int) ([]byte, error) {
 		return b, invalid("", "%v is not a JSON number", f)
 	}
 	abs := math.Abs(f)
-	if i := int64(f); abs < 1e15 && float64(i) == f && (i != 0 || !math.Signbit(f)) {
+	exact := 1e15
+	if bits == 32 {
+		exact = 1 << 24
+	}
+	if i := int64(f); abs < exact && float64(i) == f && (i != 0 || !math.Signbit(f)) {
 		return strconv.AppendInt(b, i, 10), nil
 	}
 	small, large := abs < 1e-6, abs >= 1e21
@@ -388,8 +444,8 @@ func plainPrefix(s string) int {
 	return i
 }
 
-// appendTime writes t in UTC as ISO 8601 with milliseconds, or with as many more
-// digits, in threes, as t has.
+// appendTime writes t, in the years 0 to 9999, in UTC as ISO 8601 with milliseconds,
+// or with as many more digits, in threes, as t has.
 func appendTime(b []byte, t time.Time) []byte {
 	sec := t.Unix()
 	days, rest := sec/86400, int(sec%86400)
@@ -456,13 +512,13 @@ func civil(days int64) (year, month, day int) {
 	return year, month, day
 }
 
+// appendZonedTime keeps the zone, as encoding/json does.
 func appendZonedTime(b []byte, t time.Time) ([]byte, error) {
-	if y := t.Year(); y < 0 || y > 9999 {
-		return b, invalid("", "a time in the year %d", y)
+	out, err := t.AppendText(append(b, '"'))
+	if err != nil {
+		return b, invalid("", "a time in the year %d, or in a zone of a day or more", t.Year())
 	}
-	b = append(b, '"')
-	b = t.AppendFormat(b, time.RFC3339Nano)
-	return append(b, '"'), nil
+	return append(out, '"'), nil
 }
 
 // appendUUID appends a UUIDv7: milliseconds, the fraction of one in 12 bits, and 62
@@ -506,7 +562,7 @@ func skipSpace(s string, i int) int {
 }
 
 func skipValue(s string, i, depth int) int {
-	if i < 0 || i >= len(s) || depth > maxDepth {
+	if i < 0 || i >= len(s) {
 		return -1
 	}
 	switch c := s[i]; c {
@@ -535,6 +591,9 @@ func skipWord(s string, i int, word string) int {
 }
 
 func skipObject(s string, i, depth int) int {
+	if depth >= maxDepth {
+		return -1
+	}
 	i = skipSpace(s, i+1)
 	if i < len(s) && s[i] == '}' {
 		return i + 1
@@ -567,6 +626,9 @@ func skipObject(s string, i, depth int) int {
 }
 
 func skipArray(s string, i, depth int) int {
+	if depth >= maxDepth {
+		return -1
+	}
 	i = skipSpace(s, i+1)
 	if i < len(s) && s[i] == ']' {
 		return i + 1
@@ -829,3 +891,27 @@ func decodeObject(raw []byte) (map[string]any, error) {
 	m, _ := parseObject(s, i)
 	return m, nil
 }
+
+// isoLayouts are the forms of ISO 8601 that are taken for a date, besides RFC 3339.
+// Without a zone it is UTC.
+var isoLayouts = []string{
+	time.RFC3339Nano, "2006-01-02T15:04:05.999999999", "2006-01-02T15:04:05.999999999Z0700", "2006-01-02T15:04Z07:00",
+	"2006-01-02T15:04", "2006-01-02", "20060102T150405Z0700", "20060102T150405", "20060102",
+}
+
+func parseTime(s string) (time.Time, bool) {
+	for _, layout := range isoLayouts {
+		if t, err := time.Parse(layout, s); err == nil {
+			return t, !t.IsZero() && inRange(t)
+		}
+	}
+	return time.Time{}, false
+}
+
+// The years 1 to 9999 of UTC, in Unix seconds.
+const (
+	minTime = -62135596800
+	maxTime = 253402300799
+)
+
+func inRange(t time.Time) bool { return t.Unix() >= minTime && t.Unix() <= maxTime }

@@ -289,19 +289,22 @@ func fieldsOf(m Message) (message, error) {
 	return m.fields(), nil
 }
 
-// Clone returns a copy that shares nothing with e.
+// Clone returns a copy that shares no map, list or pointer with e, but for structs
+// that somebody put into its maps.
 func (e *Event) Clone() *Event { return clone(e) }
 
 // MarshalJSON encodes the event as it goes over the wire.
-func (e *Event) MarshalJSON() ([]byte, error) {
-	return e.AppendJSON(nil)
-}
+func (e Event) MarshalJSON() ([]byte, error) { return e.AppendJSON(nil) }
 
-// AppendJSON appends the event's JSON to b.
-func (e *Event) AppendJSON(b []byte) ([]byte, error) {
-	enc := &encoder{b: b}
-	enc.members(e)
-	return enc.b, enc.err
+// AppendJSON appends the event's JSON to b. What cannot be encoded is an
+// [*InvalidError].
+func (e Event) AppendJSON(b []byte) ([]byte, error) {
+	enc := &encoder{b: b[len(b):]}
+	enc.members(&e)
+	if enc.err != nil {
+		return b, enc.err
+	}
+	return append(b, enc.b...), nil
 }
 
 // UnmarshalJSON decodes an event: numbers as json.Number, unknown keys into Extra.
@@ -326,13 +329,12 @@ func (f faults) err() error {
 	if len(f) == 1 {
 		return f[0]
 	}
-	return errors.Join(f...)
+	return errors.Join(f...) // nil of none
 }
 
 // validate names every fault of the fields; those of values come up while they are
 // encoded.
-func (m *message) validate() error {
-	var f faults
+func (m *message) validate() (f faults) {
 	if len(m.id) > maxMessageIDRunes && utf8.RuneCountInString(m.id) > maxMessageIDRunes {
 		f.add("messageId", "is longer than %d characters", maxMessageIDRunes)
 	}
@@ -364,20 +366,15 @@ func (m *message) validate() error {
 		field string
 		t     time.Time
 	}{{"timestamp", m.timestamp}, {"originalTimestamp", m.originalTimestamp}, {"sentAt", m.sentAt}, {"receivedAt", m.receivedAt}} {
-		if !t.t.IsZero() && (t.t.Unix() < minTime || t.t.Unix() > maxTime) {
+		if !t.t.IsZero() && !inRange(t.t) {
 			f.add(t.field, "is outside of the years 1 to 9999")
 		}
 	}
 	if len(m.extra) > 0 {
 		m.validateExtra(&f)
 	}
-	return f.err()
+	return f
 }
-
-const (
-	minTime = -62135596800 // 0001-01-01
-	maxTime = 253402300799 // 9999-12-31 23:59:59
-)
 
 const maxObjectID = 100
 
@@ -401,15 +398,23 @@ func (m *message) validateObject(f *faults) {
 // validateExtra looks at the known keys that landed in Extra because their value
 // is of the wrong kind. null is let through: stored messages have it.
 func (m *message) validateExtra(f *faults) {
-	for _, key := range [...]string{"messageId", "userId", "anonymousId", "event", "groupId", "previousId", "type", "timestamp", "originalTimestamp", "sentAt", "receivedAt"} {
+	for _, key := range [...]string{"type", "messageId", "userId", "anonymousId", "event", "groupId", "previousId"} {
 		switch v := m.extra[key].(type) {
 		case nil:
 		case string:
-			if v != "" {
-				f.add(key, "is not an ISO 8601 date")
+			switch {
+			case v != "":
+				f.add(key, "belongs into its field, not into Extra")
+			case key != "messageId" && key != "event":
+				f.add(key, "is empty")
 			}
 		default:
 			f.add(key, "is not a string")
+		}
+	}
+	for _, key := range [...]string{"timestamp", "originalTimestamp", "sentAt", "receivedAt"} {
+		if m.extra[key] != nil {
+			f.add(key, "is not an ISO 8601 date of the years 1 to 9999")
 		}
 	}
 	for _, key := range [...]string{"properties", "traits", "context", "integrations"} {
@@ -424,6 +429,37 @@ func (m *message) validateExtra(f *faults) {
 			}
 		}
 	}
+}
+
+// faultsOfValues names what is wrong with the values, each for itself.
+func (m *message) faultsOfValues(env *surroundings, ctx *Context) (f faults) {
+	note := func(field string, err error) {
+		if err != nil && field != "" {
+			err = at(field, err)
+		}
+		if err != nil {
+			f = append(f, err)
+		}
+	}
+	_, err := appendMap(nil, m.integrations, 1)
+	note("integrations", err)
+	_, err = appendMap(nil, m.metadata, 1)
+	note("_metadata", err)
+	_, _, err = env.append(nil, m.context, ctx)
+	note("context", err)
+	_, err = appendData(nil, "", "properties", m.properties)
+	note("", err)
+	_, err = appendData(nil, "", "traits", m.traits)
+	note("", err)
+	for k, v := range m.extra {
+		_, err = appendValue(nil, v, 1)
+		note(k, err)
+	}
+	if m.call == callObject && err == nil {
+		event, _ := appendData([]byte{'{'}, `"properties":`, "properties", m.properties)
+		note("", flatProperties(append(event, '}')))
+	}
+	return f
 }
 
 // recordFlags are stored with each record: the call in the low bits, and what
@@ -512,6 +548,9 @@ func (m *message) append(b []byte, now time.Time, env *surroundings, ctx *Contex
 		return b, 0, err
 	}
 	if m.limit == maxEventBytes {
+		if _, odd := m.extra["_metadata"]; odd {
+			flags |= flagMetadata
+		}
 		if b, err = m.appendRest(b); err != nil {
 			return b, 0, err
 		}
@@ -635,11 +674,13 @@ func newSurroundings(c *Context) (*surroundings, error) {
 		base = &Context{}
 	}
 	merge(base, &Context{Library: Library{Name: libraryName, Version: Version}})
-	enc := &encoder{}
+	enc := &encoder{depth: 1}
 	enc.members(base)
 	return &surroundings{base: base, encoded: enc.b, consent: base.hasConsent()}, enc.err
 }
 
+// append merges what the message and its ctx give with base, and encodes it one
+// level below the event.
 func (s *surroundings) append(b []byte, given, fromCtx *Context) (_ []byte, consent bool, err error) {
 	if given == nil && fromCtx == nil {
 		return append(b, s.encoded...), s.consent, nil
@@ -653,7 +694,7 @@ func (s *surroundings) append(b []byte, given, fromCtx *Context) (_ []byte, cons
 		w.c.visit(&w.g, fromCtx)
 	}
 	w.c.visit(&w.g, s.base)
-	w.e.b = b
+	w.e.b, w.e.depth = b, 1
 	w.e.members(&w.c)
 	return w.e.b, w.c.hasConsent(), w.e.err
 }

@@ -199,7 +199,7 @@ func ExampleIntegrations() {
 	i := analytics.Integrations{}.
 		DisableAll().
 		Enable("Mixpanel").
-		SetOptions("Amplitude", map[string]any{"session_id": 1767225600000}).
+		SetOptions("Amplitude", map[string]any{"session_id": int64(1767225600000)}).
 		SetWarehouses("wh-1")
 	printProperties(i)
 	// Output: {"All":false,"Amplitude":{"session_id":1767225600000},"Mixpanel":true,"Warehouses":{"warehouseIds":["wh-1"]}}

@@ -1,0 +1,328 @@
+package analytics
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Client accepts events and delivers them to its destinations. All methods may be
+// called from any goroutine, at the same time; Flush and Close not from OnOutcome.
+type Client struct {
+	cfg      Config
+	log      eventLog
+	env      *surroundings
+	bare     *surroundings // without Config.Context: plugins may take all of it away
+	loops    []*loop
+	outcomes *outcomes // nil: nobody listens
+
+	opened uint64 // end of the log when the client was opened
+
+	refused  atomic.Uint64
+	filtered atomic.Uint64
+	letters  atomic.Uint64 // dead letters that could not be written
+
+	closing  sync.Once
+	closed   chan struct{} // the first Close has returned closeErr
+	closeErr error
+}
+
+// New returns a client that is ready for events. It reports everything that is
+// wrong with the configuration at once, each with its field.
+func New(cfg Config) (*Client, error) {
+	cfg = cfg.withDefaults()
+	return open(cfg, newMemoryLog(cfg.MaxMemory, cfg.WhenFull == DropOldest))
+}
+
+// open makes a client over a log of its own and those that others have left.
+func open(cfg Config, log eventLog, leftovers ...eventLog) (*Client, error) {
+	descs, err := cfg.describe()
+	env, contextErr := newSurroundings(cfg.Context)
+	bare, _ := newSurroundings(nil)
+	if contextErr != nil {
+		contextErr = at("Context", contextErr)
+	}
+	opened, openErr := cfg.open(descs)
+	if err = errors.Join(cfg.validate(), contextErr, err, openErr); err != nil {
+		closeAll(opened)
+		return nil, fmt.Errorf("analytics: %w", err)
+	}
+	c := &Client{cfg: cfg, log: log, opened: log.end(), env: env, bare: bare, closed: make(chan struct{})}
+	var report func(Outcome)
+	if cfg.OnOutcome != nil {
+		c.outcomes = newOutcomes(cfg.OnOutcome, cfg.Logger)
+		report = c.outcomes.report
+	}
+	events := &eventCache{}
+	for i, d := range cfg.Destinations {
+		l := newLoop(&c.cfg, d, descs[i], time.Now())
+		l.events, l.report = events, report
+		if cfg.DeadLetters != nil {
+			l.bury = c.bury
+		}
+		for _, log := range append([]eventLog{log}, leftovers...) {
+			l.adopt(log)
+		}
+		c.loops = append(c.loops, l)
+	}
+	for _, l := range c.loops {
+		go l.run()
+	}
+	return c, nil
+}
+
+// Identify ties a user to an id and traits. It returns nil when the event was
+// accepted, an [*InvalidError] for each thing that is wrong with it, [ErrQueueFull] or
+// [ErrClosed]. ctx brings facts of the request ([NewContext]) and ends waiting where
+// the configuration says Block; an event is accepted even if ctx is done.
+func (c *Client) Identify(ctx context.Context, m Identify) error {
+	f := m.fields()
+	return c.enqueue(ctx, &f)
+}
+
+// Track records one action; see [Client.Identify] for what it returns.
+func (c *Client) Track(ctx context.Context, m Track) error {
+	f := m.fields()
+	return c.enqueue(ctx, &f)
+}
+
+// Page records the view of a web page; see [Client.Identify] for what it returns.
+func (c *Client) Page(ctx context.Context, m Page) error {
+	f := m.fields()
+	return c.enqueue(ctx, &f)
+}
+
+// Screen records the view of a screen; see [Client.Identify] for what it returns.
+func (c *Client) Screen(ctx context.Context, m Screen) error {
+	f := m.fields()
+	return c.enqueue(ctx, &f)
+}
+
+// Group ties a user to an account; see [Client.Identify] for what it returns.
+func (c *Client) Group(ctx context.Context, m Group) error {
+	f := m.fields()
+	return c.enqueue(ctx, &f)
+}
+
+// Alias tells that two ids are one user; see [Client.Identify] for what it returns.
+func (c *Client) Alias(ctx context.Context, m Alias) error {
+	f := m.fields()
+	return c.enqueue(ctx, &f)
+}
+
+// Enqueue takes any message; see [Client.Identify] for what it returns.
+func (c *Client) Enqueue(ctx context.Context, m Message) error {
+	f, err := fieldsOf(m)
+	if err != nil {
+		return err
+	}
+	return c.enqueue(ctx, &f)
+}
+
+// buffers are for encoding. Those that grew large are not kept.
+var buffers = sync.Pool{New: func() any { return &buffer{b: make([]byte, 0, 1024)} }}
+
+type buffer struct{ b []byte }
+
+const largestBuffer = 64 << 10
+
+func (c *Client) enqueue(ctx context.Context, m *message) error {
+	if ctx == nil {
+		ctx = context.Background()
+	}
+	buf := buffers.Get().(*buffer)
+	now := time.Now()
+	flags, err := c.encode(ctx, m, buf, now)
+	if err == nil {
+		err = c.accept(ctx, now, flags, buf.b)
+	} else if dropped := (*dropError)(nil); errors.As(err, &dropped) {
+		c.filtered.Add(1)
+		err = nil
+	}
+	if cap(buf.b) <= largestBuffer {
+		buffers.Put(buf)
+	}
+	return err
+}
+
+// encode stamps, checks and encodes a message into buf, with the plugins of the
+// client in between.
+func (c *Client) encode(ctx context.Context, m *message, buf *buffer, now time.Time) (flags recordFlags, err error) {
+	f := factsFrom(ctx)
+	m.stamp(now, f.identity)
+	if flags, err = m.check(buf, now, c.env, f.context); err != nil {
+		return 0, err
+	}
+	if len(c.cfg.Plugins) > 0 {
+		if flags, err = c.plug(ctx, buf, now); err != nil {
+			return 0, err
+		}
+	}
+	if len(buf.b) > m.limit {
+		return 0, invalid("message", "has %d bytes of JSON, the limit is %d", len(buf.b), m.limit)
+	}
+	if flags.call() == callObject {
+		return flags, flatProperties(buf.b)
+	}
+	return flags, nil
+}
+
+// check validates and encodes a message; what it returns names every fault.
+func (m *message) check(buf *buffer, now time.Time, env *surroundings, ctx *Context) (flags recordFlags, err error) {
+	f := m.validate()
+	if len(f) == 0 {
+		if buf.b, flags, err = m.append(buf.b[:0], now, env, ctx); err == nil {
+			return flags, nil
+		}
+	}
+	return 0, append(f, m.faultsOfValues(env, ctx)...).err()
+}
+
+// plug shows the encoded event to the plugins and encodes what they made of it.
+func (c *Client) plug(ctx context.Context, buf *buffer, now time.Time) (recordFlags, error) {
+	e := &Event{}
+	if err := e.UnmarshalJSON(buf.b); err != nil {
+		return 0, err
+	}
+	if err := process(ctx, c.cfg.Plugins, e); err != nil {
+		return 0, err
+	}
+	m := e.fields()
+	m.stamp(now, Identity{})
+	return m.check(buf, now, c.bare, nil)
+}
+
+// flatProperties checks the rule of the objects API.
+func flatProperties(event []byte) error {
+	properties := member(text(event), "properties")
+	if properties == "" {
+		return invalid("properties", "is required")
+	}
+	var f faults
+	eachMember(properties, func(key, value string) bool {
+		if value[0] == '{' || value[0] == '[' {
+			f.add("properties."+key, "is an object or a list, which objects cannot hold")
+		}
+		return true
+	})
+	return f.err()
+}
+
+// accept appends the event to the log, waiting for room where that is wanted.
+func (c *Client) accept(ctx context.Context, now time.Time, flags recordFlags, event []byte) error {
+	for {
+		err := c.log.append(now.UnixMilli(), flags, event)
+		if err != ErrQueueFull {
+			return err
+		}
+		if c.cfg.WhenFull != Block {
+			c.refused.Add(1)
+			return ErrQueueFull
+		}
+		select {
+		case <-c.log.space():
+		case <-ctx.Done():
+			c.refused.Add(1)
+			return fmt.Errorf("%w: %w", ErrQueueFull, context.Cause(ctx))
+		}
+	}
+}
+
+// bury hands a dead letter to the configuration.
+func (c *Client) bury(letter DeadLetter) {
+	if err := protect(c.cfg.DeadLetters, func() error { return c.cfg.DeadLetters(letter) }); err != nil {
+		if c.letters.Add(1) == 1 {
+			c.cfg.Logger.Error("dead letters cannot be written", "error", err)
+		}
+	}
+}
+
+// Stats returns the account of the moment.
+func (c *Client) Stats() Stats {
+	s := Stats{
+		Accepted: c.log.end() - c.opened, Refused: c.refused.Load(), Filtered: c.filtered.Load(), LettersLost: c.letters.Load(),
+		Destinations: make(map[string]DestinationStats, len(c.loops)),
+	}
+	s.QueueBytes, s.QueueLimit = c.log.usage()
+	if c.outcomes != nil {
+		s.OutcomesLost = c.outcomes.lost.Load()
+	}
+	for _, l := range c.loops {
+		s.Destinations[l.name] = l.snapshot()
+	}
+	return s
+}
+
+// Flush waits until everything that was accepted before it has an outcome at every
+// destination: it cuts the waiting for fuller batches short and wakes destinations
+// that have a schedule, but no pause that a tool has asked for. It returns nil, or a
+// [*PendingError] that names what is left: when ctx ends, or at once when all that
+// is left waits for longer than ctx lasts.
+func (c *Client) Flush(ctx context.Context) error {
+	left := make([]Pending, len(c.loops))
+	var wg sync.WaitGroup
+	for i, l := range c.loops {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			left[i] = l.flush(ctx)
+		}()
+	}
+	wg.Wait()
+	return c.pendingError(left)
+}
+
+// Close refuses further calls, flushes, and ends the client. When ctx ends, or all
+// that is left waits for longer than ctx lasts, it cancels what is under way, gives
+// it 100 ms and abandons the rest. What then has no outcome is dropped with the
+// reason closed, closed_unknown for what was under way and unauthorized where the
+// destination refused our credentials, and Close returns a [*PendingError] that
+// names it. Give ctx a deadline: with none, Close waits as long as MaxAge for a tool
+// that is down.
+//
+// A second Close waits for the first and returns the same.
+func (c *Client) Close(ctx context.Context) error {
+	c.closing.Do(func() {
+		defer close(c.closed)
+		c.log.close()
+		c.closeErr = c.end(ctx)
+	})
+	<-c.closed
+	return c.closeErr
+}
+
+func (c *Client) end(ctx context.Context) error {
+	_ = c.Flush(ctx) // what it could not wait for is counted below
+	errs := make([]error, len(c.loops), len(c.loops)+1)
+	left := make([]Pending, len(c.loops))
+	var wg sync.WaitGroup
+	for i, l := range c.loops {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			left[i], errs[i] = l.shut(ctx)
+		}()
+	}
+	wg.Wait()
+	if c.outcomes != nil {
+		c.outcomes.end(ctx)
+	}
+	return errors.Join(append(errs, c.pendingError(left))...)
+}
+
+// pendingError names the destinations that have something left; nil if none has.
+func (c *Client) pendingError(left []Pending) error {
+	err := &PendingError{Destinations: make(map[string]Pending)}
+	for i, p := range left {
+		if p.Events > 0 {
+			err.Destinations[c.loops[i].name] = p
+		}
+	}
+	if len(err.Destinations) == 0 {
+		return nil
+	}
+	return err
+}

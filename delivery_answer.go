@@ -1,0 +1,279 @@
+package analytics
+
+import (
+	"errors"
+	"time"
+
+	"github.com/tributary-dev/analytics/internal/retry"
+)
+
+// handle takes the answer of one Deliver.
+func (l *loop) handle(r result, now time.Time) {
+	if r.source != nil {
+		l.placed(r, now)
+		return
+	}
+	f, to := r.flight, r.flight.to
+	l.landed(f)
+	var items *BatchError
+	w := wordOf(r.err)
+	switch {
+	case r.err == nil:
+		l.won(f, now)
+		l.resolveAll(f, Delivered, ReasonNone, nil)
+	case errors.As(r.err, &items):
+		l.handleItems(f, items, now)
+	case w.word == WordAgain:
+		l.failed(f, w, now)
+	case w.word == WordRetryAfter:
+		f.lane.pace.slow()
+		f.lane.pause(f, w.after, now)
+		l.count(func(a *account) { a.throttled++ })
+		l.wait(f, w.cause)
+	case w.word == WordRetryAtMost:
+		f.limit = w.n
+		l.failed(f, w, now)
+	case w.word == WordUnauthorized:
+		l.complain(r.err, now)
+		f.due, f.floor = now, now
+		l.wait(f, r.err)
+	case w.word == WordSplit && len(f.items) > 1:
+		l.restored(now)
+		l.split(f, false, now)
+	default:
+		l.won(f, now)
+		l.resolveAll(f, Dropped, ReasonRejected, r.err)
+	}
+	if l.tiled() {
+		l.advance(f.source, to)
+	}
+}
+
+// landed takes note that a delivery has come back.
+func (l *loop) landed(f *flight) {
+	f.lane.flying--
+	l.inflight--
+	for _, it := range f.items {
+		it.event.aloft--
+	}
+	l.count(func(a *account) { a.flying-- })
+}
+
+// won takes note that the tool works: it has taken or judged a batch.
+func (l *loop) won(f *flight, now time.Time) {
+	ln := f.lane
+	ln.wins++
+	ln.pauses.Reset()
+	ln.pace.succeed(now.Sub(f.started))
+	if ln.size > 0 {
+		if ln.size *= 2; ln.size >= ln.batcher.limits.MaxItems {
+			ln.size = 0
+		}
+	}
+	if ln.breaker.Succeed() {
+		ln.release(now)
+	}
+	l.restored(now)
+}
+
+// release makes everything that waits due, but for what the tool itself put off.
+func (ln *lane) release(now time.Time) {
+	for _, w := range ln.waiting {
+		w.due = latest(now, w.floor)
+	}
+}
+
+// pause keeps the lane quiet as long as the tool said.
+func (ln *lane) pause(f *flight, d time.Duration, now time.Time) {
+	if d <= 0 {
+		d = ln.pauses.Next()
+	}
+	ln.paused = latest(ln.paused, now.Add(d))
+	f.due, f.floor = ln.paused, ln.paused
+}
+
+// complain pauses the whole destination: it refuses our credentials, or its
+// position cannot be true.
+func (l *loop) complain(err error, now time.Time) {
+	first := !l.refused.active
+	l.refused = refusal{active: true, probe: now.Add(probePause)}
+	if !first {
+		return
+	}
+	l.log.Warn("destination is paused", "destination", l.name, "error", err)
+	if l.report != nil {
+		l.report(Outcome{Destination: l.name, Status: Paused, Reason: ReasonUnauthorized, Err: err})
+	}
+}
+
+// restored ends the pause of complain.
+func (l *loop) restored(now time.Time) {
+	if !l.refused.active {
+		return
+	}
+	l.refused = refusal{}
+	for _, ln := range l.lanes {
+		ln.release(now)
+	}
+	l.log.Info("destination is back", "destination", l.name)
+}
+
+// wait keeps a batch, as it is, for its next try.
+func (l *loop) wait(f *flight, err error) {
+	for _, it := range f.items {
+		it.event.err = err
+	}
+	f.lane.waiting = append(f.lane.waiting, f)
+}
+
+// failed counts a failure and decides whether the batch is tried again. A failure
+// counts against a batch only if another got through since its last try: in an
+// outage nothing counts but age.
+func (l *loop) failed(f *flight, w *wordError, now time.Time) {
+	ln := f.lane
+	ln.breaker.Fail(now)
+	if l.refused.active {
+		l.refused.probe = now.Add(probePause)
+	}
+	f.tries++
+	if ln.wins > f.wins {
+		f.blamed++
+		f.backoff.Reset() // the tool works
+	}
+	f.wins = ln.wins
+	switch {
+	case f.limit > 0 && f.tries > f.limit, w.word == WordRetryAtMost && w.n == 0, l.cfg.MaxAttempts > 0 && f.tries >= l.cfg.MaxAttempts:
+		l.resolveAll(f, Dropped, ReasonAttempts, w)
+		return
+	case f.blamed >= blameLimit, f.suspect && f.blamed > 0 && len(f.items) > 1:
+		if len(f.items) > 1 {
+			l.split(f, true, now)
+			return
+		}
+		reason := ReasonAttempts
+		if errors.Is(w, errPanic) {
+			reason = ReasonPanic
+		}
+		l.resolveAll(f, Dropped, reason, w)
+		return
+	}
+	pause := f.backoff.Next()
+	if w.word == WordRetryAtMost && w.after > 0 {
+		pause = w.after
+	}
+	f.floor = now.Add(w.after)
+	f.due = latest(now.Add(pause), f.floor)
+	l.wait(f, w.cause)
+}
+
+// split halves a batch. Both halves are tried at once, each from its own start.
+func (l *loop) split(f *flight, suspect bool, now time.Time) {
+	l.count(func(a *account) { a.splits++ })
+	n := len(f.items) / 2
+	f.lane.size = n
+	mid := f.items[n].event.record.seq
+	for _, half := range []*flight{
+		{items: f.items[:n:n], from: f.from, to: mid},
+		{items: f.items[n:], from: mid, to: f.to},
+	} {
+		half.lane, half.source, half.suspect, half.apart = f.lane, f.source, suspect, true
+		half.sent, half.wins = f.sent, f.lane.wins
+		half.due, half.floor = now, now
+		for _, it := range half.items {
+			it.flight = half
+		}
+		f.lane.waiting = append(f.lane.waiting, half)
+	}
+	f.items = nil
+}
+
+// handleItems takes an answer that names items.
+func (l *loop) handleItems(f *flight, answer *BatchError, now time.Time) {
+	words := make([]*wordError, len(f.items))
+	arrived := len(f.items)
+	for i, err := range answer.Items {
+		if i < 0 || i >= len(words) {
+			l.log.Warn("destination answered for an item that was not in the batch", "destination", l.name)
+			continue
+		}
+		if err == nil {
+			continue
+		}
+		words[i] = wordOf(err)
+		switch words[i].word {
+		case WordAgain, WordRetryAfter, WordRetryAtMost, WordUnauthorized:
+			arrived--
+		}
+	}
+	if arrived > 0 {
+		l.won(f, now)
+	} else {
+		f.lane.breaker.Fail(now)
+	}
+	blame := arrived > 0 || f.lane.wins > f.wins
+	for i, it := range f.items {
+		w := words[i]
+		switch {
+		case w == nil:
+			if it.prev != nil {
+				l.count(func(a *account) { a.overtaken++ })
+			}
+			l.resolve(it, Delivered, ReasonNone, nil)
+		case w.word == WordPermanent, w.word == WordSplit:
+			l.resolve(it, Dropped, ReasonRejected, w)
+		default:
+			l.retryItem(it, w, blame, now)
+		}
+	}
+}
+
+// retryItem gives one item back, or drops it if it has failed too often.
+func (l *loop) retryItem(it *item, w *wordError, blame bool, now time.Time) {
+	it.flight, it.event.err = nil, w.cause
+	pause := w.after
+	switch w.word {
+	case WordUnauthorized:
+		l.complain(w, now)
+		it.lane.batcher.putBack(it)
+		return
+	case WordAgain:
+		if blame {
+			it.tries++
+		}
+		if it.tries >= blameLimit || l.cfg.MaxAttempts > 0 && it.sent >= l.cfg.MaxAttempts {
+			l.resolve(it, Dropped, ReasonAttempts, w)
+			return
+		}
+		pause = max(it.pause(), w.after)
+	case WordRetryAtMost:
+		if it.tries++; it.tries > w.n {
+			l.resolve(it, Dropped, ReasonAttempts, w)
+			return
+		}
+	}
+	if pause <= 0 {
+		pause = it.pause()
+	}
+	it.after = now.Add(pause)
+	it.lane.delayed = append(it.lane.delayed, it)
+}
+
+// pause is the backoff of an item by itself, from how often it was sent.
+func (it *item) pause() time.Duration {
+	var b retry.Backoff
+	for range min(it.sent, 8) - 1 {
+		b.Next()
+	}
+	return b.Next()
+}
+
+// advance moves the end of the ranges that were named behind a batch that has come
+// back: to its end, or to the first event that is still to come. So ranges never
+// overlap, and a gap between two that arrived is what was dropped.
+func (l *loop) advance(s *source, to uint64) {
+	s.shrink()
+	if len(s.window) > 0 {
+		to = min(to, s.window[0].record.seq)
+	}
+	s.covered = max(s.covered, to)
+}

@@ -1,0 +1,68 @@
+package analytics
+
+import (
+	"encoding/json"
+	"testing"
+	"time"
+)
+
+var sixProperties = map[string]any{
+	"orderId": "ord-7741", "currency": "EUR", "revenue": 39.95, "quantity": 3, "gift": true,
+	"shipping": map[string]any{"carrier": "DHL", "express": false, "cost": 4.95},
+}
+
+func BenchmarkEncodeProperties(b *testing.B) {
+	b.ReportAllocs()
+	buf := make([]byte, 0, 1024)
+	for b.Loop() {
+		buf, _ = appendValue(buf[:0], sixProperties, 0)
+	}
+}
+
+func BenchmarkEncodePropertiesStdlib(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		_, _ = json.Marshal(sixProperties)
+	}
+}
+
+func BenchmarkEncodeMessage(b *testing.B) {
+	b.ReportAllocs()
+	buf := make([]byte, 0, 1024)
+	env, _ := newSurroundings(nil)
+	for b.Loop() {
+		now := time.Now()
+		m := Track{UserID: "user-42", Event: "Order Completed", Properties: sixProperties}.fields()
+		m.stamp(now, Identity{})
+		buf, _, _ = m.append(buf[:0], now, env, nil)
+	}
+}
+
+func BenchmarkEncodeMessageCtx(b *testing.B) {
+	b.ReportAllocs()
+	buf := make([]byte, 0, 1024)
+	env, _ := newSurroundings(nil)
+	c := &Context{IP: "1.2.3.4", UserAgent: "Mozilla", Page: PageInfo{URL: "https://x"}}
+	for b.Loop() {
+		now := time.Now()
+		m := Track{UserID: "user-42", Event: "Order Completed", Properties: sixProperties}.fields()
+		m.stamp(now, Identity{})
+		buf, _, _ = m.append(buf[:0], now, env, c)
+	}
+}
+
+func BenchmarkDecodeEvent(b *testing.B) {
+	b.ReportAllocs()
+	env, _ := newSurroundings(nil)
+	now := time.Now()
+	m := Track{UserID: "user-42", Event: "Order Completed", Properties: sixProperties}.fields()
+	m.stamp(now, Identity{})
+	buf, _, _ := m.append(nil, now, env, nil)
+	b.Log(string(buf))
+	for b.Loop() {
+		var e Event
+		if err := e.UnmarshalJSON(buf); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
