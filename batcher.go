@@ -21,7 +21,6 @@ type item struct {
 	after  time.Time // not before, where the tool said so for this item
 	sent   int       // requests that it was part of
 	tries  int       // of those, the ones that count
-	limit  int       // of tries, where the tool named one; 0 is none
 }
 
 // batcher collects the items of a lane and cuts batches from them: by count, by

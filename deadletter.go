@@ -26,6 +26,7 @@ type DeadLetterFile struct {
 	mu   sync.Mutex
 	file *os.File
 	size int64
+	torn bool
 }
 
 const defaultLetters = 64 << 20
@@ -58,8 +59,12 @@ func (f *DeadLetterFile) Write(l DeadLetter) error {
 	if err := f.makeRoom(int64(len(line))); err != nil {
 		return fmt.Errorf("dead letter: %w", err)
 	}
+	if f.torn { // the last line was cut off, by a full disk
+		line = append([]byte{'\n'}, line...)
+	}
 	n, err := f.file.Write(line)
 	f.size += int64(n)
+	f.torn = err != nil && (n > 0 || f.torn)
 	if err != nil {
 		return fmt.Errorf("dead letter: %w", err)
 	}

@@ -32,6 +32,7 @@ type loop struct {
 	header   Header  // of the event at hand
 	one      [1]Item // its item, where it is translated raw
 	records  []record
+	items    []item // to be used, allocated with those of other events
 	spans    []span
 	flushes  []*flushRequest
 	inflight int
@@ -98,7 +99,6 @@ func (e *entry) accepted() time.Time { return time.UnixMilli(e.record.at) }
 type lane struct {
 	name    string
 	batcher batcher
-	timeout time.Duration
 	delayed []*item   // not before their time
 	waiting []*flight // to be tried again
 	paused  time.Time

@@ -78,6 +78,9 @@ func (l *loop) note() {
 // flush waits until everything accepted so far has an outcome at this destination.
 // What it returns is what is left: no events if all have one.
 func (l *loop) flush(ctx context.Context) Pending {
+	if ctx.Err() != nil {
+		return l.pending()
+	}
 	given := make(chan struct{})
 	defer close(given)
 	r := &flushRequest{given: given, done: make(chan Pending, 1)}

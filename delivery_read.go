@@ -68,6 +68,7 @@ func (l *loop) readSome(s *source, n int) bool {
 		return false
 	}
 	entries := make([]entry, len(l.records))
+	l.items = make([]item, len(l.records))
 	for i, r := range l.records {
 		e := &entries[i]
 		e.source, e.record, e.call, e.bytes = s, r, calls[r.flags.call()], len(r.body)
@@ -78,6 +79,7 @@ func (l *loop) readSome(s *source, n int) bool {
 	}
 	s.shrink()
 	clear(l.records)
+	l.items = nil
 	return true
 }
 
@@ -144,10 +146,14 @@ func (l *loop) prepare(e *entry) {
 		return
 	}
 	e.left = len(items)
-	all := make([]item, len(items))
 	for i := range items {
-		all[i].Item, all[i].event = items[i], e
-		l.enqueue(&all[i])
+		if len(l.items) == 0 {
+			l.items = make([]item, len(items)-i)
+		}
+		it := &l.items[0]
+		l.items = l.items[1:]
+		it.Item, it.event = items[i], e
+		l.enqueue(it)
 	}
 }
 

@@ -49,6 +49,7 @@ func invalid(field, format string, args ...any) *InvalidError {
 // Word is what an answer of Deliver says.
 type Word uint8
 
+// The words, as the functions below say them.
 const (
 	WordDelivered Word = iota // nil
 	WordAgain                 // a plain error

@@ -112,7 +112,7 @@ func appendMap(b []byte, m map[string]any, depth int) ([]byte, error) {
 	}
 	b = append(b, '{')
 	for k, v := range m {
-		b = append(appendString(b, k), ':')
+		b = appendKey(b, k)
 		var err error
 		if b, err = appendValue(b, v, depth+1); err != nil {
 			return b, at(k, err)
@@ -167,7 +167,7 @@ func appendStrings(b []byte, m map[string]string) ([]byte, error) {
 	}
 	b = append(b, '{')
 	for k, v := range m {
-		b = append(appendString(b, k), ':')
+		b = appendKey(b, k)
 		b = append(appendString(b, v), ',')
 	}
 	return closeWith(b, '{', '}'), nil
@@ -271,7 +271,7 @@ func appendReflectedMap(b []byte, m reflect.Value, depth int) ([]byte, error) {
 	b = append(b, '{')
 	for it := m.MapRange(); it.Next(); {
 		k := it.Key().String()
-		b = append(appendString(b, k), ':')
+		b = appendKey(b, k)
 		var err error
 		if b, err = appendValue(b, it.Value().Interface(), depth+1); err != nil {
 			return b, at(k, err)
@@ -355,6 +355,9 @@ func appendFloat(b []byte, f float64, bits int) ([]byte, error) {
 	if i := int64(f); abs < exact && float64(i) == f && (i != 0 || !math.Signbit(f)) {
 		return strconv.AppendInt(b, i, 10), nil
 	}
+	if i := int64(math.Round(abs * 1e4)); bits == 64 && abs >= 1e-4 && abs < 1e9 && float64(i)/1e4 == abs {
+		return appendFixed(b, i, math.Signbit(f)), nil
+	}
 	small, large := abs < 1e-6, abs >= 1e21
 	if bits == 32 {
 		small, large = float32(abs) < 1e-6, float32(abs) >= 1e21
@@ -370,18 +373,38 @@ func appendFloat(b []byte, f float64, bits int) ([]byte, error) {
 	return b, nil
 }
 
+// appendFixed writes n/10000. A decimal of so few digits is the shortest one for its
+// float64, so it is what strconv finds after a longer search.
+func appendFixed(b []byte, n int64, negative bool) []byte {
+	if negative {
+		b = append(b, '-')
+	}
+	b = strconv.AppendInt(b, n/1e4, 10)
+	rest := n % 1e4
+	if rest == 0 {
+		return b
+	}
+	b = append(b, '.', pairs[rest/100*2], pairs[rest/100*2+1], pairs[rest%100*2], pairs[rest%100*2+1])
+	for b[len(b)-1] == '0' {
+		b = b[:len(b)-1]
+	}
+	return b
+}
+
 const hexDigits = "0123456789abcdef"
 
 // appendString writes s as a JSON string.
 func appendString(b []byte, s string) []byte {
-	b = append(b, '"')
-	n := plainPrefix(s)
-	b = append(b, s[:n]...)
-	if n < len(s) {
-		b = appendEscaped(b, s[n:])
+	if !plain(s) {
+		return append(appendEscaped(append(b, '"'), s), '"')
 	}
+	b = append(b, '"')
+	b = append(b, s...)
 	return append(b, '"')
 }
+
+// appendKey writes s as the key of a member, with its colon.
+func appendKey(b []byte, s string) []byte { return append(appendString(b, s), ':') }
 
 func appendEscaped(b []byte, s string) []byte {
 	for len(s) > 0 {
@@ -423,18 +446,44 @@ const (
 	highs = 0x8080808080808080
 )
 
+// odd is not zero if any of eight bytes cannot stand in a JSON string as it is: a
+// quote, a backslash, a control character, or beyond ASCII. A borrow can only raise
+// a false alarm behind a true one.
+func odd(w uint64) uint64 {
+	quote, back := w^(ones*'"'), w^(ones*'\\')
+	return (w | (w-ones*' ')&^w | (quote-ones)&^quote | (back-ones)&^back) & highs
+}
+
+// plain tells whether all of s stands in a JSON string as it is. The last bytes are
+// looked at together with some before them.
+func plain(s string) bool {
+	p := unsafe.Slice(unsafe.StringData(s), len(s))
+	switch n := len(p); {
+	case n >= 8:
+		for i := 0; i+8 < n; i += 8 {
+			if odd(binary.LittleEndian.Uint64(p[i:])) != 0 {
+				return false
+			}
+		}
+		return odd(binary.LittleEndian.Uint64(p[n-8:])) == 0
+	case n >= 4:
+		return odd(uint64(binary.LittleEndian.Uint32(p))|uint64(binary.LittleEndian.Uint32(p[n-4:]))<<32) == 0
+	}
+	for _, c := range p {
+		if c < ' ' || c >= utf8.RuneSelf || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return true
+}
+
 // plainPrefix is the length of the prefix of s that stands in a JSON string as it
-// is: ASCII without quote, backslash and control characters. It looks at eight
-// bytes at a time; a borrow can only raise a false alarm behind a true one.
+// is.
 func plainPrefix(s string) int {
 	p := unsafe.Slice(unsafe.StringData(s), len(s))
 	i := 0
-	for ; i+8 <= len(p); i += 8 {
-		w := binary.LittleEndian.Uint64(p[i:])
-		quote, back := w^(ones*'"'), w^(ones*'\\')
-		if (w|(w-ones*' ')&^w|(quote-ones)&^quote|(back-ones)&^back)&highs != 0 {
-			break
-		}
+	for i+8 <= len(p) && odd(binary.LittleEndian.Uint64(p[i:])) == 0 {
+		i += 8
 	}
 	for ; i < len(p); i++ {
 		if c := p[i]; c < ' ' || c >= utf8.RuneSelf || c == '"' || c == '\\' {

@@ -467,7 +467,7 @@ type (
 		Zero       time.Time  `json:"zero,omitzero"`
 		Number     int64      `json:"number,string"`
 		Skipped    string     `json:"-"`
-		Dash       string     `json:"-,"`
+		Dash       string     `json:"-,"` //nolint:staticcheck // named "-"
 		Untagged   []int
 		Any        any             `json:"any"`
 		Raw        json.RawMessage `json:"raw,omitempty"`
@@ -477,7 +477,7 @@ type (
 		Map        map[int]string  `json:"map"`
 		HTML       string          `json:"html"`
 		Num        json.Number     `json:"num"`
-		unexported int
+		unexported int             //nolint:unused // not encoded
 	}
 	holder struct {
 		Big   big.Int     `json:"big"`

@@ -58,6 +58,7 @@ func (r Reason) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 // Status is how it ended for an event at a destination.
 type Status uint8
 
+// How it can end.
 const (
 	Delivered Status = iota + 1 // every item has arrived
 	Filtered                    // not meant for the destination

@@ -58,9 +58,9 @@ type logCursor interface {
 	finish(spans []span)
 
 	// seek moves to next, before the first read: the destination knows better.
-	// Records before next count as finished, those from next on as unread; gone is
-	// how many of the latter the log no longer has. ok is false, and nothing moved,
-	// if next lies beyond the end.
+	// Records before next count as finished, those from next on as unread, but for
+	// what was finished ahead of a cursor that moves forward; gone is how many the log
+	// no longer has. ok is false, and nothing moved, if next lies beyond the end.
 	seek(next uint64) (gone uint64, ok bool)
 
 	state() cursorState
@@ -435,10 +435,14 @@ func (c *memoryCursor) read(recs []record, n, maxBytes int) []record {
 
 // skip moves read past what is finished and tells whether there is more.
 func (c *memoryCursor) skip() bool {
-	for _, s := range c.ahead {
-		if s.from <= c.at && c.at < s.to {
-			c.move(s.to)
+	i, _ := slices.BinarySearchFunc(c.ahead, c.at, func(have span, at uint64) int {
+		if have.to <= at {
+			return -1
 		}
+		return 1
+	})
+	if i < len(c.ahead) && c.ahead[i].from <= c.at {
+		c.move(c.ahead[i].to)
 	}
 	return c.at < c.log.next
 }

@@ -124,12 +124,21 @@ func listHas(list, s string) bool {
 	return slices.Contains(v.([]any), any(s))
 }
 
-// scan fills in what stands in front of an encoded event. What it keeps is a copy:
-// the event lies in memory of the log.
+// scan fills in what stands in front of an event that message.append has encoded:
+// members whose values are strings, without white space, up to the first key of
+// another kind. What it keeps is a copy: the event lies in memory of the log.
 func (h *Header) scan(event []byte) {
-	end := 0
-	all := text(event)
-	eachMember(all, func(key, value string) bool {
+	s := text(event)
+	end, kept := 1, 0
+	for end < len(s) && s[end] == '"' {
+		colon := skipString(s, end)
+		if colon < 0 || colon+1 >= len(s) || s[colon+1] != '"' {
+			break
+		}
+		key, value := s[end+1:colon-1], colon+1
+		if end = skipString(s, value); end < 0 {
+			break
+		}
 		var p *string
 		switch key {
 		case "type":
@@ -142,20 +151,15 @@ func (h *Header) scan(event []byte) {
 			p = &h.AnonymousID
 		case h.nameKey():
 			p = &h.Event
-		case "timestamp", "event", "name", "category", "groupId", "previousId", "collection", "id":
-			return true
-		default:
-			return false
 		}
-		if value[0] == '"' {
-			*p = unquote(value)
-			end = offset(all, value) + len(value)
+		if p != nil {
+			*p, kept = unquote(s[value:end]), end
 		}
-		return true
-	})
-	front := string(event[:end])
+		end++ // the comma
+	}
+	front := string(event[:kept])
 	for _, p := range [...]*string{(*string)(&h.Type), &h.MessageID, &h.UserID, &h.AnonymousID, &h.Event} {
-		if at := offset(all, *p); at >= 0 && at < end {
+		if at := offset(s, *p); at >= 0 && at < kept {
 			*p = front[at : at+len(*p)]
 		}
 	}
