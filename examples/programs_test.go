@@ -1,0 +1,25 @@
+package examples_test
+
+import (
+	"os/exec"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestPrograms runs the programs as a reader does. The quickstart has a test of its own.
+func TestPrograms(t *testing.T) {
+	for name, want := range map[string]string{
+		"service":            "3 events arrived.",
+		"fanout":             "Secret Kept       -          -     yes",
+		"custom-destination": "7 accepted = 3 delivered + 2 filtered (1 unsupported, 1 ignored) + 2 dropped (1 invalid, 1 rejected) + 0 pending",
+		"testing":            `{"order_id":"o-1"}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			out, err := exec.CommandContext(t.Context(), "go", "run", "./"+name).CombinedOutput()
+			require.NoError(t, err, "%s", out)
+			require.Contains(t, string(out), want)
+		})
+	}
+}
