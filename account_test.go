@@ -79,7 +79,7 @@ func newTrial(t *testing.T, seed uint64) *trial {
 		Destinations: []Destination{tr.healthy, tr.wild},
 		FlushAt:      1 + rng.IntN(20), FlushInterval: time.Duration(rng.IntN(4)-1) * time.Second,
 		MaxAge:    time.Duration(1+rng.IntN(120)) * time.Minute,
-		OnOutcome: tr.note, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		OnOutcome: tr.note, Logger: slog.New(slog.DiscardHandler),
 	}
 	if rng.IntN(3) == 0 {
 		tr.cfg.MaxAttempts = 1 + rng.IntN(5)

@@ -1,9 +1,11 @@
 package analytics_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strconv"
 	"sync"
@@ -127,6 +129,7 @@ func (o *outcomes) withStatus(s analytics.Status) (n int) {
 
 func open(t *testing.T, cfg analytics.Config) *analytics.Client {
 	t.Helper()
+	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
 	client, err := analytics.New(cfg)
 	require.NoError(t, err)
 	t.Cleanup(func() {

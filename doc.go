@@ -97,7 +97,7 @@
 //
 //	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 //	defer cancel()
-//	err := client.Close(ctx) // nil, or a *PendingError: what is left, by destination
+//	err := client.Close(ctx) // nil, or with a *PendingError in it: what is left
 //
 // # Testing
 //

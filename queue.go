@@ -345,11 +345,11 @@ func (l *memoryLog) cursor(name string, wake chan<- struct{}) logCursor {
 		if c.name == name {
 			c.woken = wake
 			c.move(c.done)
-			c.evicted = [reasonCount]uint64{}
+			c.evicted, c.lost, c.fresh = [reasonCount]uint64{}, nil, true
 			return c
 		}
 	}
-	c := &memoryCursor{log: l, name: name, woken: wake, wakeAt: never, wakeOn: never}
+	c := &memoryCursor{log: l, name: name, woken: wake, wakeAt: never, wakeOn: never, fresh: true}
 	c.done, c.at = l.next, l.next
 	l.cursors = append(l.cursors, c)
 	return c
@@ -363,6 +363,8 @@ type memoryCursor struct {
 	at      uint64 // the next to read
 	ahead   []span // finished beyond done: in order, apart from each other
 	evicted [reasonCount]uint64
+	lost    []span // evicted before the first read, so that a seek does not count them again
+	fresh   bool   // nothing has been read yet
 
 	in  *slab // where read is, if it was reached by reading on
 	off int
@@ -418,6 +420,7 @@ func (c *memoryCursor) record(s *slab, off int) (record, int) {
 func (c *memoryCursor) read(recs []record, n, maxBytes int) []record {
 	c.log.mu.Lock()
 	defer c.log.mu.Unlock()
+	c.fresh, c.lost = false, nil
 	for n > 0 && maxBytes > 0 && c.skip() {
 		if (c.in == nil || c.at >= c.in.end) && !c.find() {
 			continue
@@ -530,6 +533,9 @@ func (c *memoryCursor) evict(s span, why Reason) {
 		return
 	}
 	c.evicted[why] += c.unfinished(s)
+	if c.fresh {
+		c.lost = insertSpan(c.lost, s)
+	}
 	c.ahead = insertSpan(c.ahead, s)
 	if s.from <= c.at && c.at < s.to {
 		c.move(s.to)
@@ -569,7 +575,7 @@ func (c *memoryCursor) seek(next uint64) (gone uint64, ok bool) {
 		return 0, false
 	}
 	if next < c.done {
-		c.ahead, c.done = nil, next
+		c.ahead, c.done = slices.Clone(c.lost), next
 	} else {
 		c.ahead = insertSpan(c.ahead, span{c.done, next})
 	}
