@@ -20,7 +20,7 @@ type Stats struct {
 	// QueueBytes of QueueLimit are in use.
 	QueueBytes, QueueLimit int64
 
-	// OutcomesLost is how many outcomes OnOutcome was too slow for. LettersLost is
+	// OutcomesLost is how many events had an outcome that OnOutcome was too slow for. LettersLost is
 	// how many dead letters could not be written.
 	OutcomesLost, LettersLost uint64
 

@@ -3,6 +3,7 @@
 package analytics_test
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -63,13 +64,16 @@ func TestCallsAllocateNothing(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			require.NoError(t, tt.call())
 			var failed error
-			allocs := testing.AllocsPerRun(5000, func() {
-				if err := tt.call(); err != nil {
-					failed = err
-				}
-			})
+			fewest := math.Inf(1)
+			for range 5 { // what other tests left running may allocate meanwhile
+				fewest = min(fewest, testing.AllocsPerRun(1000, func() {
+					if err := tt.call(); err != nil {
+						failed = err
+					}
+				}))
+			}
 			require.NoError(t, failed)
-			require.Zero(t, allocs)
+			require.Zero(t, fewest)
 		})
 	}
 }

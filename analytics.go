@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -280,7 +281,7 @@ func (c *Client) Flush(ctx context.Context) error {
 // it 100 ms and abandons the rest. What then has no outcome is dropped with the
 // reason closed, closed_unknown for what was under way and unauthorized where the
 // destination refused our credentials, and Close returns a [*PendingError] that
-// names it. Give ctx a deadline: with none, Close waits as long as MaxAge for a tool
+// names it, joined with what else went wrong. Give ctx a deadline: with none, Close waits as long as MaxAge for a tool
 // that is down.
 //
 // A second Close waits for the first and returns the same.
@@ -310,7 +311,11 @@ func (c *Client) end(ctx context.Context) error {
 	if c.outcomes != nil {
 		c.outcomes.end(ctx)
 	}
-	return errors.Join(append(errs, c.pendingError(left))...)
+	errs = slices.DeleteFunc(append(errs, c.pendingError(left)), func(err error) bool { return err == nil })
+	if len(errs) == 1 {
+		return errs[0]
+	}
+	return errors.Join(errs...)
 }
 
 // pendingError names the destinations that have something left; nil if none has.

@@ -20,7 +20,9 @@ type item struct {
 	parked bool      // out of its queue, until prev is resolved or rides along
 	after  time.Time // not before, where the tool said so for this item
 	sent   int       // requests that it was part of
-	tries  int       // of those, the ones that count
+	failed int       // how often it was named as to be sent again
+	blamed int       // of those, while others arrived
+	atMost int       // answers of RetryAtMost
 }
 
 // batcher collects the items of a lane and cuts batches from them: by count, by

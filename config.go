@@ -79,7 +79,9 @@ type Config struct {
 	OnOutcome func(Outcome)
 
 	// DeadLetters gets the events that a destination will never get, before they
-	// are forgotten. It holds up its destination, and no other. See [DeadLetterFile].
+	// are forgotten, but for those that made room unread (lagged, overflow, evicted).
+	// It holds up its destination, and no other; several may call it at once. A letter
+	// that it refuses is counted in Stats.LettersLost. See [DeadLetterFile].
 	DeadLetters func(DeadLetter) error
 
 	// Logger gets few lines, none of them per event. Nil means slog.Default().

@@ -39,15 +39,15 @@ type loop struct {
 	changed  bool // in this step: something was read, sent or resolved
 	refused  refusal
 	schedule schedule
-	ending   bool
 	left     Pending // what Close left; for others once gone is closed
 
-	ctx      context.Context // of deliveries
+	ctx      context.Context // of deliveries; the loop ends with it
 	cancel   context.CancelFunc
 	results  chan result
 	requests chan func(now time.Time)
 	wake     chan struct{}
-	gone     chan struct{}
+	ending   chan struct{} // closed: the loop accounts for what is left
+	gone     chan struct{} // closed: it has
 
 	mu      sync.Mutex
 	account account
@@ -71,6 +71,7 @@ type source struct {
 
 	asked bool // Position is being asked
 	ready bool // Position has answered, or is not needed
+	mute  bool // Position has failed, and it was said
 	askAt time.Time
 	retry retry.Backoff
 
@@ -127,7 +128,7 @@ type flight struct {
 	owed     bool // it has no items from the start
 	apart    bool // of a split: its items look for their key again
 	wins     uint64
-	limit    int // of tries, where the tool named one
+	atMost   int // answers of RetryAtMost
 	backoff  retry.Backoff
 	due      time.Time
 	floor    time.Time // the tool said: not before
@@ -177,7 +178,7 @@ const (
 func newLoop(cfg *Config, d Destination, desc Description, now time.Time) *loop {
 	l := &loop{
 		name: instanceName(d, desc), dest: d, desc: desc, cfg: cfg, log: cfg.Logger,
-		results: make(chan result, 1), requests: make(chan func(time.Time)), wake: make(chan struct{}, 1), gone: make(chan struct{}),
+		results: make(chan result, 1), requests: make(chan func(time.Time)), wake: make(chan struct{}, 1), ending: make(chan struct{}), gone: make(chan struct{}),
 	}
 	l.raw, _ = d.(RawTranslator)
 	l.position, _ = as[Positioner](d)
@@ -220,7 +221,7 @@ func (l *loop) run() {
 	defer close(l.gone)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	for !l.ending {
+	for l.ctx.Err() == nil {
 		now := time.Now()
 		next := l.step(now)
 		if next.IsZero() {
@@ -229,8 +230,13 @@ func (l *loop) run() {
 			timer.Reset(max(next.Sub(now), 0))
 		}
 		select {
+		case <-l.ctx.Done():
 		case r := <-l.results:
-			l.handle(r, time.Now())
+			if l.ctx.Err() == nil {
+				l.handle(r, time.Now())
+			} else {
+				l.handleLate(r, time.Now())
+			}
 		case f := <-l.requests:
 			f(time.Now())
 		case <-l.wake:
@@ -238,6 +244,7 @@ func (l *loop) run() {
 		case <-timer.C:
 		}
 	}
+	close(l.ending)
 	l.end()
 }
 

@@ -20,6 +20,7 @@ func (l *loop) handle(r result, now time.Time) {
 	switch {
 	case r.err == nil:
 		l.won(f, now)
+		l.restored(now)
 		l.resolveAll(f, Delivered, ReasonNone, nil)
 	case errors.As(r.err, &items):
 		l.handleItems(f, items, now)
@@ -28,20 +29,23 @@ func (l *loop) handle(r result, now time.Time) {
 	case w.word == WordRetryAfter:
 		f.lane.pace.slow()
 		f.lane.pause(f, w.after, now)
+		l.stillRefused(now)
 		l.count(func(a *account) { a.throttled++ })
 		l.wait(f, w.cause)
 	case w.word == WordRetryAtMost:
-		f.limit = w.n
+		f.atMost++
 		l.failed(f, w, now)
 	case w.word == WordUnauthorized:
-		l.complain(r.err, now)
+		l.complain(ReasonUnauthorized, r.err, now)
 		f.due, f.floor = now, now
 		l.wait(f, r.err)
 	case w.word == WordSplit && len(f.items) > 1:
+		l.works(f, now)
 		l.restored(now)
 		l.split(f, false, now)
 	default:
 		l.won(f, now)
+		l.restored(now)
 		l.resolveAll(f, Dropped, ReasonRejected, r.err)
 	}
 	if l.tiled() {
@@ -59,21 +63,25 @@ func (l *loop) landed(f *flight) {
 	l.count(func(a *account) { a.flying-- })
 }
 
-// won takes note that the tool works: it has taken or judged a batch.
+// works takes note that the tool answers.
+func (l *loop) works(f *flight, now time.Time) {
+	f.lane.pauses.Reset()
+	f.lane.pace.succeed(now.Sub(f.started))
+	if f.lane.breaker.Succeed() {
+		f.lane.release(now)
+	}
+}
+
+// won takes note that a batch got through: the tool has taken or judged it.
 func (l *loop) won(f *flight, now time.Time) {
+	l.works(f, now)
 	ln := f.lane
 	ln.wins++
-	ln.pauses.Reset()
-	ln.pace.succeed(now.Sub(f.started))
 	if ln.size > 0 {
 		if ln.size *= 2; ln.size >= ln.batcher.limits.MaxItems {
 			ln.size = 0
 		}
 	}
-	if ln.breaker.Succeed() {
-		ln.release(now)
-	}
-	l.restored(now)
 }
 
 // release makes everything that waits due, but for what the tool itself put off.
@@ -94,7 +102,7 @@ func (ln *lane) pause(f *flight, d time.Duration, now time.Time) {
 
 // complain pauses the whole destination: it refuses our credentials, or its
 // position cannot be true.
-func (l *loop) complain(err error, now time.Time) {
+func (l *loop) complain(why Reason, err error, now time.Time) {
 	first := !l.refused.active
 	l.refused = refusal{active: true, probe: now.Add(probePause)}
 	if !first {
@@ -102,7 +110,15 @@ func (l *loop) complain(err error, now time.Time) {
 	}
 	l.log.Warn("destination is paused", "destination", l.name, "error", err)
 	if l.report != nil {
-		l.report(Outcome{Destination: l.name, Status: Paused, Reason: ReasonUnauthorized, Err: err})
+		l.report(Outcome{Destination: l.name, Status: Paused, Reason: why, Err: err})
+	}
+}
+
+// stillRefused puts off the probe of a paused destination whose answer said neither
+// yes nor no.
+func (l *loop) stillRefused(now time.Time) {
+	if l.refused.active {
+		l.refused.probe = now.Add(probePause)
 	}
 }
 
@@ -132,9 +148,7 @@ func (l *loop) wait(f *flight, err error) {
 func (l *loop) failed(f *flight, w *wordError, now time.Time) {
 	ln := f.lane
 	ln.breaker.Fail(now)
-	if l.refused.active {
-		l.refused.probe = now.Add(probePause)
-	}
+	l.stillRefused(now)
 	f.tries++
 	if ln.wins > f.wins {
 		f.blamed++
@@ -142,7 +156,7 @@ func (l *loop) failed(f *flight, w *wordError, now time.Time) {
 	}
 	f.wins = ln.wins
 	switch {
-	case f.limit > 0 && f.tries > f.limit, w.word == WordRetryAtMost && w.n == 0, l.cfg.MaxAttempts > 0 && f.tries >= l.cfg.MaxAttempts:
+	case w.word == WordRetryAtMost && f.atMost > w.n, l.cfg.MaxAttempts > 0 && f.tries >= l.cfg.MaxAttempts:
 		l.resolveAll(f, Dropped, ReasonAttempts, w)
 		return
 	case f.blamed >= blameLimit, f.suspect && f.blamed > 0 && len(f.items) > 1:
@@ -169,7 +183,7 @@ func (l *loop) failed(f *flight, w *wordError, now time.Time) {
 // split halves a batch. Both halves are tried at once, each from its own start.
 func (l *loop) split(f *flight, suspect bool, now time.Time) {
 	l.count(func(a *account) { a.splits++ })
-	n := len(f.items) / 2
+	n := l.middle(f.items)
 	f.lane.size = n
 	mid := f.items[n].event.record.seq
 	for _, half := range []*flight{
@@ -177,7 +191,7 @@ func (l *loop) split(f *flight, suspect bool, now time.Time) {
 		{items: f.items[n:], from: mid, to: f.to},
 	} {
 		half.lane, half.source, half.suspect, half.apart = f.lane, f.source, suspect, true
-		half.sent, half.wins = f.sent, f.lane.wins
+		half.sent, half.tries, half.wins = f.sent, f.tries, f.lane.wins
 		half.due, half.floor = now, now
 		for _, it := range half.items {
 			it.flight = half
@@ -187,10 +201,30 @@ func (l *loop) split(f *flight, suspect bool, now time.Time) {
 	f.items = nil
 }
 
+// middle is where to cut a batch in two: between events where ranges tile the log, so
+// that a range ends with whole events.
+func (l *loop) middle(items []*item) int {
+	half := len(items) / 2
+	if !l.tiled() {
+		return half
+	}
+	for n := half; n > 0; n-- {
+		if items[n-1].event != items[n].event {
+			return n
+		}
+	}
+	for n := half + 1; n < len(items); n++ {
+		if items[n-1].event != items[n].event {
+			return n
+		}
+	}
+	return half // it is one event
+}
+
 // handleItems takes an answer that names items.
 func (l *loop) handleItems(f *flight, answer *BatchError, now time.Time) {
 	words := make([]*wordError, len(f.items))
-	arrived := len(f.items)
+	arrived, refused := len(f.items), false
 	for i, err := range answer.Items {
 		if i < 0 || i >= len(words) {
 			l.log.Warn("destination answered for an item that was not in the batch", "destination", l.name)
@@ -201,12 +235,18 @@ func (l *loop) handleItems(f *flight, answer *BatchError, now time.Time) {
 		}
 		words[i] = wordOf(err)
 		switch words[i].word {
-		case WordAgain, WordRetryAfter, WordRetryAtMost, WordUnauthorized:
+		case WordUnauthorized:
+			refused = true
+			arrived--
+		case WordAgain, WordRetryAfter, WordRetryAtMost:
 			arrived--
 		}
 	}
-	if arrived > 0 {
+	if arrived > 0 || len(f.items) == 0 {
 		l.won(f, now)
+		if !refused {
+			l.restored(now)
+		}
 	} else {
 		f.lane.breaker.Fail(now)
 	}
@@ -233,20 +273,21 @@ func (l *loop) retryItem(it *item, w *wordError, blame bool, now time.Time) {
 	pause := w.after
 	switch w.word {
 	case WordUnauthorized:
-		l.complain(w, now)
+		l.complain(ReasonUnauthorized, w, now)
 		it.lane.batcher.putBack(it)
 		return
 	case WordAgain:
+		it.failed++
 		if blame {
-			it.tries++
+			it.blamed++
 		}
-		if it.tries >= blameLimit || l.cfg.MaxAttempts > 0 && it.sent >= l.cfg.MaxAttempts {
+		if it.blamed >= blameLimit || l.cfg.MaxAttempts > 0 && it.failed >= l.cfg.MaxAttempts {
 			l.resolve(it, Dropped, ReasonAttempts, w)
 			return
 		}
 		pause = max(it.pause(), w.after)
 	case WordRetryAtMost:
-		if it.tries++; it.tries > w.n {
+		if it.atMost++; it.atMost > w.n {
 			l.resolve(it, Dropped, ReasonAttempts, w)
 			return
 		}

@@ -108,10 +108,10 @@ func (l *loop) flush(ctx context.Context) Pending {
 // and given 100 ms. What it returns is what has no outcome but that of Close.
 func (l *loop) shut(ctx context.Context) (Pending, error) {
 	l.cancel()
-	grace := time.NewTimer(2 * abandonAfter)
+	grace := time.NewTimer(abandonAfter)
 	defer grace.Stop()
 	select {
-	case l.requests <- func(time.Time) { l.ending = true }:
+	case <-l.ending:
 	case <-grace.C:
 		return l.pending(), fmt.Errorf("%s: is stuck in foreign code and was abandoned", l.name)
 	}

@@ -297,7 +297,10 @@ func (l *loop) placed(r result, now time.Time) {
 	s.asked = false
 	if r.err != nil {
 		s.askAt = now.Add(s.retry.Next())
-		l.log.Warn("destination does not tell its position", "destination", l.name, "error", r.err)
+		if !s.mute {
+			s.mute = true
+			l.log.Warn("destination does not tell its position", "destination", l.name, "error", r.err)
+		}
 		return
 	}
 	if r.ok {
@@ -310,7 +313,7 @@ func (l *loop) placed(r result, now time.Time) {
 		l.mu.Unlock()
 		if !ok {
 			s.askAt = now.Add(probePause)
-			l.complain(errBeyond, now)
+			l.complain(ReasonNone, errBeyond, now)
 			return
 		}
 	}

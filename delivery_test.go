@@ -207,6 +207,7 @@ func TestAnswers(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				d, seen := newDouble("acme", row.answers...), &outcomes{}
+				d.desc.Lanes = map[string]analytics.Limits{"": {Concurrency: 1}}
 				client := open(t, analytics.Config{Destinations: []analytics.Destination{d}, OnOutcome: seen.add})
 				for i := range row.events {
 					track(t, client, "u", "m"+strconv.Itoa(i))
@@ -923,5 +924,96 @@ func TestGroupsDoNotShareRequests(t *testing.T) {
 		require.NoError(t, client.Close(in(t, time.Minute)))
 		require.EqualValues(t, 90, client.Stats().Destinations["acme"].Delivered)
 		require.Len(t, d.calls(), 3)
+	})
+}
+
+func TestCloseEndsALoopThatIsStuck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDouble("acme")
+		d.translate = func(*analytics.Event) ([]analytics.Item, error) {
+			time.Sleep(time.Minute)
+			return []analytics.Item{{Body: []byte("1")}}, nil
+		}
+		client := open(t, analytics.Config{Destinations: []analytics.Destination{d}})
+		track(t, client, "u", "m")
+		synctest.Wait()
+		begun := time.Now()
+		err := client.Close(in(t, time.Second))
+		require.ErrorContains(t, err, "stuck")
+		require.LessOrEqual(t, time.Since(begun), 2*time.Second)
+		time.Sleep(time.Hour)
+		require.Empty(t, d.calls(), "nothing is delivered after Close")
+		balanced(t, client)
+		require.Zero(t, client.Stats().Destinations["acme"].Pending)
+	})
+}
+
+func TestUnauthorizedItemIsReportedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, seen := newDouble("acme"), &outcomes{}
+		d.deliver = func(_ context.Context, b *analytics.Batch) error {
+			e := &analytics.BatchError{}
+			for i, it := range b.Items {
+				if it.ID == "m0" {
+					e.Set(i, analytics.Unauthorized(errCause))
+				}
+			}
+			return e.OrNil()
+		}
+		client := open(t, analytics.Config{Destinations: []analytics.Destination{d}, OnOutcome: seen.add})
+		for i := range 100 {
+			track(t, client, "u", "m"+strconv.Itoa(i))
+			time.Sleep(6 * time.Second)
+		}
+		require.Equal(t, 1, seen.withStatus(analytics.Paused))
+		require.LessOrEqual(t, len(d.calls()), 11)
+	})
+}
+
+func TestProbeThatIsThrottledWaitsAMinute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDouble("acme", analytics.Unauthorized(errCause), analytics.RetryAfter(time.Second, errCause), errCause)
+		client := open(t, analytics.Config{Destinations: []analytics.Destination{d}})
+		track(t, client, "u", "m")
+		require.NoError(t, client.Flush(in(t, time.Hour)))
+		calls := d.calls()
+		require.Len(t, calls, 4)
+		for i := 1; i < 4; i++ {
+			require.GreaterOrEqual(t, calls[i].at.Sub(calls[i-1].at), time.Minute)
+		}
+	})
+}
+
+func TestAttemptsAreCounted(t *testing.T) {
+	t.Run("halves go on counting", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			d := newDouble("acme", errCause, errCause, analytics.Split(errCause), errCause, errCause, errCause)
+			client := open(t, analytics.Config{Destinations: []analytics.Destination{d}, MaxAttempts: 3})
+			track(t, client, "u", "m0")
+			track(t, client, "u", "m1")
+			require.NoError(t, client.Close(in(t, time.Hour)))
+			require.EqualValues(t, 2, client.Stats().Destinations["acme"].Dropped[analytics.ReasonAttempts])
+			require.Equal(t, 4, d.count("m0"), "two failures, the split, one failure")
+		})
+	})
+	t.Run("RetryAtMost counts its own answers", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			most := analytics.RetryAtMost(2, time.Second, errCause)
+			d := newDouble("acme", errCause, errCause, errCause, most, errCause, most)
+			client := open(t, analytics.Config{Destinations: []analytics.Destination{d}})
+			track(t, client, "u", "m")
+			require.NoError(t, client.Close(in(t, time.Hour)))
+			require.EqualValues(t, 1, client.Stats().Destinations["acme"].Delivered)
+		})
+	})
+	t.Run("pauses do not count against an item", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			wait := &analytics.BatchError{Items: map[int]error{0: analytics.RetryAfter(time.Second, errCause)}}
+			d := newDouble("acme", wait, wait, wait, wait, &analytics.BatchError{Items: map[int]error{0: errCause}})
+			client := open(t, analytics.Config{Destinations: []analytics.Destination{d}, MaxAttempts: 2})
+			track(t, client, "u", "m")
+			require.NoError(t, client.Close(in(t, time.Hour)))
+			require.EqualValues(t, 1, client.Stats().Destinations["acme"].Delivered)
+		})
 	})
 }

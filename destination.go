@@ -68,8 +68,8 @@ type Positioner interface {
 
 // Env is what the client lends to a destination.
 type Env struct {
-	// HTTP follows no redirects, keeps connections alive and has no time-out of
-	// its own: the ctx of Deliver ends a request.
+	// HTTP follows no redirects and keeps connections alive. The ctx of Deliver ends
+	// a request; only Config.HTTPClient may have a time-out of its own.
 	HTTP *http.Client
 
 	// Logger is for warnings about the configuration. Never log content of events.

@@ -64,8 +64,9 @@ const (
 	Filtered                    // not meant for the destination
 	Dropped                     // lost, with a reason
 
-	// Paused is no end: the destination refuses our credentials and is tried again
-	// once a minute. Its events wait within the bounds of the log.
+	// Paused is no end: the destination refuses our credentials, or (without a reason)
+	// names a position beyond the end of the log. It is tried again once a minute, and
+	// its events wait within the bounds of the log.
 	Paused
 )
 
