@@ -81,6 +81,9 @@ type account struct {
 // delivered, what was thought finished is not, and what is gone is dropped.
 func (a *account) place(before, after cursorState, gone uint64) {
 	now := after.unread + gone - (after.end - before.end)
+	for why := range after.evicted { // meanwhile
+		now += after.evicted[why] - before.evicted[why]
+	}
 	a.dropped[ReasonEvicted] += gone
 	if now >= before.unread {
 		a.placed += now - before.unread

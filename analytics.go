@@ -179,7 +179,10 @@ func (m *message) check(buf *buffer, now time.Time, env *surroundings, ctx *Cont
 			return flags, nil
 		}
 	}
-	return 0, append(f, m.faultsOfValues(env, ctx)...).err()
+	if f = append(f, m.faultsOfValues(env, ctx)...); len(f) > 0 {
+		err = f.err() // which names them all
+	}
+	return 0, err
 }
 
 // plug shows the encoded event to the plugins and encodes what they made of it.
@@ -263,6 +266,9 @@ func (c *Client) Stats() Stats {
 // [*PendingError] that names what is left: when ctx ends, or at once when all that
 // is left waits for longer than ctx lasts.
 func (c *Client) Flush(ctx context.Context) error {
+	if ctx == nil {
+		ctx = context.Background()
+	}
 	left := make([]Pending, len(c.loops))
 	var wg sync.WaitGroup
 	for i, l := range c.loops {
@@ -286,6 +292,9 @@ func (c *Client) Flush(ctx context.Context) error {
 //
 // A second Close waits for the first and returns the same.
 func (c *Client) Close(ctx context.Context) error {
+	if ctx == nil {
+		ctx = context.Background()
+	}
 	c.closing.Do(func() {
 		defer close(c.closed)
 		c.log.close()

@@ -37,6 +37,7 @@ type batcher struct {
 	queues map[queueID]*queue
 	order  []*queue // those with items, the longest not served first
 	items  int      // in all queues
+	bytes  int      // of them
 }
 
 // queueID: only items of one log and one group share a request.
@@ -47,10 +48,11 @@ type queueID struct {
 
 // queue holds the items that may share a request.
 type queue struct {
-	id    queueID
-	items []*item
-	head  int
-	bytes int
+	id     queueID
+	items  []*item
+	head   int
+	bytes  int
+	listed bool // in order
 }
 
 func (q *queue) len() int     { return len(q.items) - q.head }
@@ -77,17 +79,26 @@ func (b *batcher) queue(it *item) *queue {
 		q = &queue{id: id}
 		b.queues[id] = q
 	}
-	if q.len() == 0 {
+	if !q.listed {
+		q.listed = true
 		b.order = append(b.order, q)
 	}
 	b.items++
-	q.bytes += it.size
+	b.bytes += it.size
 	return q
+}
+
+// take removes the first item of q.
+func (b *batcher) take(q *queue) {
+	b.items--
+	b.bytes -= q.front().size
+	q.pop()
 }
 
 // add queues a new item behind the others.
 func (b *batcher) add(it *item) {
 	q := b.queue(it)
+	q.bytes += it.size
 	if q.head >= compactAt && 2*q.head >= len(q.items) {
 		n := copy(q.items, q.items[q.head:])
 		clear(q.items[n:])
@@ -104,6 +115,7 @@ const compactAt = 64
 func (b *batcher) putBack(it *item) {
 	it.parked, it.flight = false, nil
 	q := b.queue(it)
+	q.bytes += it.size
 	if q.head > 0 {
 		q.head--
 		q.items[q.head] = it
@@ -119,11 +131,12 @@ func (b *batcher) due(now time.Time, flush bool, allowed func(*queue) bool) (rea
 		if q.len() > 0 {
 			return false
 		}
+		q.listed = false
 		delete(b.queues, q.id)
 		return true
 	})
 	for _, q := range b.order {
-		at := q.front().event.accepted().Add(b.limits.Linger)
+		at := q.front().event.since.Add(b.limits.Linger)
 		switch {
 		case flush, q.len() >= b.trigger, b.limits.Overhead+q.bytes >= b.limits.MaxBytes, !at.After(now):
 			if allowed(q) {
@@ -161,24 +174,29 @@ func (b *batcher) cut(q *queue, f *flight, n int) {
 		it := q.front()
 		if b.ordered && it.waits(f) {
 			it.parked = true
-			q.pop()
-			b.items--
+			b.take(q)
 			continue
 		}
 		if !take(it) {
 			break
 		}
-		q.pop()
-		b.items--
+		b.take(q)
 		for nx := it.next; nx != nil && nx.parked && nx.lane == it.lane && nx.Group == it.Group && take(nx); {
 			nx = nx.next
 		}
 	}
-	if b.whole && q.len() > 0 {
-		b.uncut(q.front().event, f)
+	if n := len(f.items); b.whole && n > 0 && f.items[n-1].next != nil {
+		b.uncut(f.items[n-1].next.event, f)
 	}
-	if i := slices.Index(b.order, q); i >= 0 { // the others come first now
-		b.order = append(slices.Delete(b.order, i, i+1), q)
+	i := slices.Index(b.order, q)
+	if i < 0 {
+		return
+	}
+	b.order = slices.Delete(b.order, i, i+1)
+	if q.listed = q.len() > 0; q.listed { // the others come first now
+		b.order = append(b.order, q)
+	} else {
+		delete(b.queues, q.id)
 	}
 }
 

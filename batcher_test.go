@@ -42,7 +42,7 @@ func (b *batchLine) batcher() *batcher { return &b.ln.batcher }
 
 // event queues an event of the given items, accepted at the time given.
 func (b *batchLine) event(at time.Time, items ...Item) *entry {
-	e := &entry{source: b.src, record: record{seq: b.next, at: at.UnixMilli()}, left: len(items)}
+	e := &entry{source: b.src, record: record{seq: b.next, at: at.UnixMilli()}, since: at, left: len(items)}
 	b.next++
 	b.src.window = append(b.src.window, e)
 	for i := range items {
@@ -202,7 +202,7 @@ func TestBatcherKeepsGroupsAndLogsApart(t *testing.T) {
 	b := newBatchLine(Unordered, Limits{})
 	other := &source{lines: map[string]*item{}}
 	for i := range 12 {
-		e := &entry{source: []*source{b.src, other}[i%2], record: record{seq: uint64(i), at: epoch.UnixMilli()}, left: 1}
+		e := &entry{source: []*source{b.src, other}[i%2], record: record{seq: uint64(i), at: epoch.UnixMilli()}, since: epoch, left: 1}
 		b.l.enqueue(&item{Item: Item{Group: []string{"", "g", "h"}[i%3], Size: 1}, event: e})
 	}
 	batches := 0

@@ -116,7 +116,7 @@ func (c Config) withDefaults() Config {
 	c.FlushAt = cmp.Or(c.FlushAt, defaultFlush)
 	c.FlushInterval = cmp.Or(c.FlushInterval, defaultLinger)
 	c.MaxAge = cmp.Or(c.MaxAge, defaultMaxAge)
-	c.Logger = cmp.Or(c.Logger, slog.Default())
+	c.Logger = slog.New(containedHandler{cmp.Or(c.Logger, slog.Default()).Handler()})
 	c.HTTPClient = httpClient(c.HTTPClient)
 	c.Destinations = slices.Clone(c.Destinations)
 	c.Plugins = slices.Clone(c.Plugins)
@@ -300,4 +300,19 @@ func closeAll(opened []Destination) {
 			_ = protect(d, func() error { return closer.Close(ctx) })
 		}
 	}
+}
+
+// containedHandler keeps a handler of the user that panics from ending the process.
+type containedHandler struct{ slog.Handler }
+
+func (h containedHandler) Handle(ctx context.Context, r slog.Record) error {
+	return protect(h.Handler, func() error { return h.Handler.Handle(ctx, r) })
+}
+
+func (h containedHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return containedHandler{h.Handler.WithAttrs(attrs)}
+}
+
+func (h containedHandler) WithGroup(name string) slog.Handler {
+	return containedHandler{h.Handler.WithGroup(name)}
 }

@@ -2,6 +2,7 @@ package analytics
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"strings"
@@ -36,7 +37,12 @@ type loop struct {
 	spans    []span
 	flushes  []*flushRequest
 	inflight int
-	changed  bool // in this step: something was read, sent or resolved
+	changed  bool      // in this step: something was read, sent or resolved
+	budget   int       // events that this step may still read
+	turn     int       // which source is read first
+	typical  int       // bytes of an event in the window, by the last ones read
+	owedAt   time.Time // when a range without items may be told again
+	owedWait retry.Backoff
 	refused  refusal
 	schedule schedule
 	left     Pending // what Close left; for others once gone is closed
@@ -90,7 +96,8 @@ type entry struct {
 	dropped   Reason
 	err       error
 	sent      int
-	aloft     int // items that are with Deliver
+	aloft     int       // items that are with Deliver
+	since     time.Time // accepted, or read if the clock says that this was earlier
 	resolved  bool
 }
 
@@ -107,8 +114,11 @@ type lane struct {
 	breaker retry.Breaker
 	buckets []*bucket
 	groups  map[string][]*bucket
-	rates   int // of limits.Rates that are per group
-	size    int // the most items in a batch since the last split; 0 is no bound
+	scanAt  int  // so many groups are worth looking for some to forget
+	rates   int  // of limits.Rates that are per group
+	starved bool // a batch that waits lacks only what the rates allow
+	probes  int  // of the open breaker
+	size    int  // the most items in a batch since the last split; 0 is no bound
 	pace    pace
 	flying  int
 	wins    uint64 // batches that got through
@@ -135,18 +145,44 @@ type flight struct {
 	started  time.Time
 }
 
+// result is an answer of Deliver, or of Position. What foreign errors say is found out
+// where they come from: their methods may panic.
 type result struct {
 	flight *flight
-	err    error
+	word   *wordError  // of the whole batch; nil: all has arrived
+	items  *BatchError // nil: the word is for all
 
 	source *source // of an answer of Position:
 	next   uint64
 	ok     bool
+	err    error
+}
+
+// judge takes an error of Deliver apart.
+func (r *result) judge(err error) {
+	r.word, r.items = nil, nil
+	var items *BatchError
+	switch {
+	case err == nil:
+	case errors.As(err, &items):
+		r.items = &BatchError{}
+		if items == nil {
+			return
+		}
+		for i, err := range items.Items {
+			if err != nil {
+				r.items.Set(i, wordOf(hideURLs(err)))
+			}
+		}
+	default:
+		r.word = wordOf(hideURLs(err))
+	}
 }
 
 // refusal is the state of a destination that does not accept our credentials.
 type refusal struct {
 	active bool
+	by     *source // of which the position cannot be true; nil: credentials
 	probe  time.Time
 }
 
@@ -163,6 +199,8 @@ const (
 	windowEvents = 10_000
 	windowBytes  = 8 << 20
 	readChunk    = 512
+	leastTypical = 256           // bytes of an event, before any was read
+	stepEvents   = 8 * readChunk // then answers, flushes and Close have their turn
 
 	blameLimit   = 10
 	probePause   = time.Minute
@@ -252,6 +290,7 @@ func (l *loop) run() {
 // more to do by the clock alone; zero is never.
 func (l *loop) step(now time.Time) (next time.Time) {
 	l.beginRound(now)
+	l.budget = stepEvents
 	for l.changed = true; l.changed; {
 		l.changed = false
 		l.commit() // which makes room in the window
@@ -293,6 +332,10 @@ func (l *loop) endRound(now time.Time, next *time.Time) {
 			}
 		}
 		s.goals, s.due = nil, now.Add(l.desc.Every)
+		if more := l.sources[0].cursor.state().unread > 0; more && (s.filled || len(l.flushes) > 0) {
+			*next = now // the next round begins at once
+			return
+		}
 		for _, src := range l.sources {
 			src.cursor.arm(0, 0, true)
 		}

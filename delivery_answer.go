@@ -15,15 +15,18 @@ func (l *loop) handle(r result, now time.Time) {
 	}
 	f, to := r.flight, r.flight.to
 	l.landed(f)
-	var items *BatchError
-	w := wordOf(r.err)
+	if f.owed {
+		l.told(r, now)
+		return
+	}
+	w := r.word
 	switch {
-	case r.err == nil:
+	case r.items != nil:
+		l.handleItems(f, r.items, now)
+	case w == nil:
 		l.won(f, now)
 		l.restored(now)
 		l.resolveAll(f, Delivered, ReasonNone, nil)
-	case errors.As(r.err, &items):
-		l.handleItems(f, items, now)
 	case w.word == WordAgain:
 		l.failed(f, w, now)
 	case w.word == WordRetryAfter:
@@ -31,14 +34,14 @@ func (l *loop) handle(r result, now time.Time) {
 		f.lane.pause(f, w.after, now)
 		l.stillRefused(now)
 		l.count(func(a *account) { a.throttled++ })
-		l.wait(f, w.cause)
+		l.wait(f, w)
 	case w.word == WordRetryAtMost:
 		f.atMost++
 		l.failed(f, w, now)
 	case w.word == WordUnauthorized:
-		l.complain(ReasonUnauthorized, r.err, now)
+		l.complain(ReasonUnauthorized, nil, w, now)
 		f.due, f.floor = now, now
-		l.wait(f, r.err)
+		l.wait(f, w)
 	case w.word == WordSplit && len(f.items) > 1:
 		l.works(f, now)
 		l.restored(now)
@@ -46,11 +49,33 @@ func (l *loop) handle(r result, now time.Time) {
 	default:
 		l.won(f, now)
 		l.restored(now)
-		l.resolveAll(f, Dropped, ReasonRejected, r.err)
+		l.resolveAll(f, Dropped, ReasonRejected, w)
 	}
 	if l.tiled() {
 		l.advance(f.source, to)
 	}
+}
+
+// told takes the answer to a range without items. If it was not taken, the range is
+// told again later, with what has come behind it.
+func (l *loop) told(r result, now time.Time) {
+	f := r.flight
+	switch {
+	case r.word == nil:
+		l.won(f, now)
+		l.restored(now)
+		l.owedAt, l.owedWait = time.Time{}, retry.Backoff{}
+		l.advance(f.source, f.to)
+		return
+	case r.word.word == WordUnauthorized:
+		l.complain(ReasonUnauthorized, nil, r.word, now)
+	case r.word.word == WordRetryAfter:
+		f.lane.pause(f, r.word.after, now)
+	default:
+		f.lane.breaker.Fail(now)
+	}
+	l.stillRefused(now)
+	l.owedAt = now.Add(max(l.owedWait.Next(), r.word.after))
 }
 
 // landed takes note that a delivery has come back.
@@ -102,9 +127,9 @@ func (ln *lane) pause(f *flight, d time.Duration, now time.Time) {
 
 // complain pauses the whole destination: it refuses our credentials, or its
 // position cannot be true.
-func (l *loop) complain(why Reason, err error, now time.Time) {
+func (l *loop) complain(why Reason, by *source, err error, now time.Time) {
 	first := !l.refused.active
-	l.refused = refusal{active: true, probe: now.Add(probePause)}
+	l.refused = refusal{active: true, by: by, probe: now.Add(probePause)}
 	if !first {
 		return
 	}
@@ -122,11 +147,14 @@ func (l *loop) stillRefused(now time.Time) {
 	}
 }
 
-// restored ends the pause of complain.
+// restored ends the pause of complain, now that our credentials are accepted.
 func (l *loop) restored(now time.Time) {
-	if !l.refused.active {
-		return
+	if l.refused.active && l.refused.by == nil {
+		l.resume(now)
 	}
+}
+
+func (l *loop) resume(now time.Time) {
 	l.refused = refusal{}
 	for _, ln := range l.lanes {
 		ln.release(now)
@@ -177,7 +205,7 @@ func (l *loop) failed(f *flight, w *wordError, now time.Time) {
 	}
 	f.floor = now.Add(w.after)
 	f.due = latest(now.Add(pause), f.floor)
-	l.wait(f, w.cause)
+	l.wait(f, w)
 }
 
 // split halves a batch. Both halves are tried at once, each from its own start.
@@ -224,7 +252,7 @@ func (l *loop) middle(items []*item) int {
 // handleItems takes an answer that names items.
 func (l *loop) handleItems(f *flight, answer *BatchError, now time.Time) {
 	words := make([]*wordError, len(f.items))
-	arrived, refused := len(f.items), false
+	arrived, refused, failed := len(f.items), false, false
 	for i, err := range answer.Items {
 		if i < 0 || i >= len(words) {
 			l.log.Warn("destination answered for an item that was not in the batch", "destination", l.name)
@@ -238,7 +266,10 @@ func (l *loop) handleItems(f *flight, answer *BatchError, now time.Time) {
 		case WordUnauthorized:
 			refused = true
 			arrived--
-		case WordAgain, WordRetryAfter, WordRetryAtMost:
+		case WordAgain, WordRetryAtMost:
+			failed = true
+			arrived--
+		case WordRetryAfter:
 			arrived--
 		}
 	}
@@ -248,7 +279,10 @@ func (l *loop) handleItems(f *flight, answer *BatchError, now time.Time) {
 			l.restored(now)
 		}
 	} else {
-		f.lane.breaker.Fail(now)
+		l.stillRefused(now)
+		if failed {
+			f.lane.breaker.Fail(now)
+		}
 	}
 	blame := arrived > 0 || f.lane.wins > f.wins
 	for i, it := range f.items {
@@ -269,11 +303,11 @@ func (l *loop) handleItems(f *flight, answer *BatchError, now time.Time) {
 
 // retryItem gives one item back, or drops it if it has failed too often.
 func (l *loop) retryItem(it *item, w *wordError, blame bool, now time.Time) {
-	it.flight, it.event.err = nil, w.cause
+	it.flight, it.event.err = nil, w
 	pause := w.after
 	switch w.word {
 	case WordUnauthorized:
-		l.complain(ReasonUnauthorized, w, now)
+		l.complain(ReasonUnauthorized, nil, w, now)
 		it.lane.batcher.putBack(it)
 		return
 	case WordAgain:

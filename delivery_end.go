@@ -33,7 +33,7 @@ func (l *loop) answer(now, next time.Time) time.Time {
 		default:
 		}
 		switch {
-		case own.ready && done >= r.goal && l.owed() == nil:
+		case own.ready && done >= r.goal && (l.position == nil || own.covered >= min(r.goal, own.read)):
 			r.done <- Pending{}
 		case !busy && !r.deadline.IsZero() && (next.IsZero() || next.After(r.deadline)):
 			r.done <- l.pending()
@@ -183,16 +183,14 @@ func (l *loop) end() {
 // handleLate takes an answer that comes after the deliveries were cancelled: what
 // is certain counts, what is not may have arrived.
 func (l *loop) handleLate(r result, now time.Time) {
-	if r.source != nil {
-		return
-	}
-	word, _ := Classify(r.err)
-	var items *BatchError
-	if word == WordDelivered || word == WordPermanent || errors.As(r.err, &items) {
+	switch {
+	case r.source != nil:
+	case r.items != nil, r.word == nil, r.word.word == WordPermanent:
 		l.handle(r, now)
-		return
+	default: // its items stay aloft
+		l.inflight--
+		l.count(func(a *account) { a.flying-- })
 	}
-	l.inflight-- // its items stay aloft
 }
 
 // giveUp drops what is left of a log that ends with the process.

@@ -11,16 +11,22 @@ import (
 
 // read fills the lanes that could send more than they have.
 func (l *loop) read(now time.Time, next *time.Time) {
-	for _, s := range l.sources {
+	l.turn++
+	for i := range l.sources {
+		s := l.sources[(i+l.turn)%len(l.sources)]
 		if !l.readable(s, now, next) {
 			continue
 		}
 		for {
-			n := min(l.appetite(now, next), windowEvents-len(s.window), readChunk)
+			if l.budget <= 0 {
+				*next = now
+				return
+			}
+			n := min(l.appetite(now, next), windowEvents-len(s.window), readChunk, max((s.most-s.bytes)/max(l.typical, leastTypical), 1))
 			if l.desc.Every > 0 {
 				n = int(min(uint64(max(n, 0)), max(l.schedule.goals[s], s.read)-s.read))
 			}
-			if n <= 0 || s.bytes >= s.most || !l.readSome(s, n) {
+			if n <= 0 || s.bytes >= s.most || !l.readSome(s, n, now) {
 				break
 			}
 			l.changed = true
@@ -58,7 +64,7 @@ func (l *loop) appetite(now time.Time, next *time.Time) int {
 }
 
 // readSome reads, routes and translates up to n events.
-func (l *loop) readSome(s *source, n int) bool {
+func (l *loop) readSome(s *source, n int, now time.Time) bool {
 	l.mu.Lock()
 	l.records = s.cursor.read(l.records[:0], n, s.most-s.bytes)
 	l.account.open += uint64(len(l.records))
@@ -67,17 +73,26 @@ func (l *loop) readSome(s *source, n int) bool {
 		l.arm(s)
 		return false
 	}
+	l.budget -= len(l.records)
+	total := 0
 	entries := make([]entry, len(l.records))
 	l.items = make([]item, len(l.records))
 	for i, r := range l.records {
 		e := &entries[i]
 		e.source, e.record, e.call, e.bytes = s, r, calls[r.flags.call()], len(r.body)
+		if e.since = e.accepted(); e.since.After(now) {
+			e.since = now
+		}
 		s.window = append(s.window, e)
 		s.read = r.seq + 1
-		l.prepare(e)
+		if l.ctx.Err() == nil {
+			l.prepare(e)
+		}
 		s.bytes += e.bytes
+		total += e.bytes
 	}
-	s.shrink()
+	l.typical = total / len(entries)
+	l.commit()
 	clear(l.records)
 	l.items = nil
 	return true
@@ -91,16 +106,17 @@ func (l *loop) arm(s *source) {
 	}
 	events, bytes := 0, 0
 	for _, ln := range l.lanes {
-		if b := &ln.batcher; b.items > 0 && l.mayLaunch(ln, time.Time{}, nil) {
-			if missing := max(b.trigger-b.items, 1); events == 0 || missing < events {
-				events, bytes = missing, b.limits.MaxBytes
-			}
+		b := &ln.batcher
+		room := max(b.limits.MaxBytes-b.limits.Overhead-b.bytes, 1)
+		switch missing := max(min(b.trigger-b.items, room/max(l.typical, 1)), 1); {
+		case !l.mayLaunch(ln, time.Time{}, nil):
+		case b.items == 0:
+			events, bytes = 1, 1
+		case events == 0 || missing < events:
+			events, bytes = missing, room
 		}
 	}
-	if events == 0 {
-		events, bytes = 1, 1
-	}
-	s.cursor.arm(events, bytes, false)
+	s.cursor.arm(max(events, 1), max(bytes, 1), false)
 }
 
 // shrink drops what is resolved at the front of the window.
@@ -182,18 +198,31 @@ func (l *loop) translate(e *entry) (items []Item, reason Reason, err error) {
 		})
 		l.fillIn(items, ev.MessageID, cmp.Or(ev.UserID, ev.AnonymousID))
 	}
+	judged := protect(l.dest, func() error {
+		reason, err = reasonOf(items, err)
+		return nil
+	})
+	if judged != nil {
+		return nil, ReasonPanic, judged
+	}
+	return items, reason, err
+}
+
+// reasonOf takes what Translate returned apart. The text of its error is made here,
+// where its methods may panic.
+func reasonOf(items []Item, err error) (Reason, error) {
 	var dropped *dropError
 	switch {
 	case err == nil && len(items) > 0:
-		return items, ReasonNone, nil
+		return ReasonNone, nil
 	case err == nil, errors.Is(err, ErrIgnored):
-		return nil, ReasonIgnored, nil
+		return ReasonIgnored, nil
 	case errors.As(err, &dropped):
-		return nil, ReasonPlugin, nil
+		return ReasonPlugin, nil
 	case errors.Is(err, errPanic):
-		return nil, ReasonPanic, err
+		return ReasonPanic, err
 	}
-	return nil, ReasonInvalid, err
+	return ReasonInvalid, &textError{err.Error(), err}
 }
 
 // translateRaw translates into l.one. It is protect without a closure, since this is
@@ -225,7 +254,9 @@ func (l *loop) enqueue(it *item) {
 	limits := &ln.batcher.limits
 	size := cmp.Or(it.Size, len(it.Body))
 	it.size = size + limits.ItemOverhead
-	it.event.bytes = max(it.event.bytes, size)
+	if l.raw == nil { // a raw item is the event itself
+		it.event.bytes += size
+	}
 	if size > limits.MaxItemBytes {
 		l.resolve(it, Dropped, ReasonInvalid, invalid("Item.Body", "has %d bytes, the limit of the destination is %d", size, limits.MaxItemBytes))
 		return
@@ -282,11 +313,11 @@ func (l *loop) ask(s *source) {
 		r := result{source: s, err: errGoexit}
 		defer func() {
 			cancel()
-			l.results <- r
+			l.hand(r)
 		}()
 		r.err = protect(l.dest, func() (err error) {
 			r.next, r.ok, err = l.position.Position(ctx, s.log.id())
-			return err
+			return hideURLs(err)
 		})
 	}()
 }
@@ -313,13 +344,15 @@ func (l *loop) placed(r result, now time.Time) {
 		l.mu.Unlock()
 		if !ok {
 			s.askAt = now.Add(probePause)
-			l.complain(ReasonNone, errBeyond, now)
+			l.complain(ReasonNone, s, errBeyond, now)
 			return
 		}
 	}
 	st := s.cursor.state()
 	s.ready, s.read, s.covered = true, st.done, st.done
-	l.restored(now)
+	if l.refused.by == s {
+		l.resume(now)
+	}
 }
 
 var errBeyond = errors.New("its position lies beyond the end of the log")

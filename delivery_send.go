@@ -3,7 +3,6 @@ package analytics
 import (
 	"context"
 	"errors"
-	"net/url"
 	"slices"
 	"time"
 )
@@ -11,7 +10,7 @@ import (
 // mayLaunch tells whether ln may send a request now. If only the time keeps it from
 // doing so, next is brought forward to when that has passed.
 func (l *loop) mayLaunch(ln *lane, now time.Time, next *time.Time) bool {
-	if ln.flying >= ln.pace.allowed() || l.refused.active && l.inflight > 0 || ln.breaker.Open() && ln.flying > 0 {
+	if l.ctx.Err() != nil || ln.flying >= ln.pace.allowed() || l.refused.active && l.inflight > 0 || ln.breaker.Open() && ln.flying > 0 {
 		return false
 	}
 	at := latest(ln.paused, ln.breaker.Until())
@@ -29,18 +28,23 @@ func (l *loop) mayLaunch(ln *lane, now time.Time, next *time.Time) bool {
 // there may be more.
 func (l *loop) launch(ln *lane, now time.Time, next *time.Time) bool {
 	ln.wakeDelayed(now, next)
-	owed := l.owed()
+	owed := l.owed(now, next)
 	if ln.batcher.items == 0 && len(ln.waiting) == 0 && owed == nil || !l.mayLaunch(ln, now, next) {
 		return false
+	}
+	if ln.breaker.Open() {
+		ln.probes++
+	}
+	fresh := ln.breaker.Open() && ln.probes%2 == 0 // what has failed before may be what is bad
+	if fresh && l.launchNew(ln, now, next) {
+		return true
 	}
 	if f := l.takeWaiting(ln, now, next); f != nil {
 		l.send(f, now)
 		return true
 	}
-	if ln.breaker.Open() && len(ln.waiting) > 0 {
-		return false // the probe is a batch that has failed before
-	}
-	if l.launchNew(ln, now, next) {
+	held := ln.starved || ln.breaker.Open() && len(ln.waiting) > 0
+	if !fresh && !held && l.launchNew(ln, now, next) {
 		return true
 	}
 	if owed != nil {
@@ -97,12 +101,16 @@ const owedEvents = 1_000
 
 // owed finds a log of which a destination that owns its cursor is to be told that
 // nothing of a range was for it.
-func (l *loop) owed() *source {
+func (l *loop) owed(now time.Time, next *time.Time) *source {
 	if l.position == nil || l.inflight > 0 {
 		return nil
 	}
 	for _, s := range l.sources {
 		if s.ready && len(s.lines) == 0 && (s.read-s.covered >= owedEvents || s.read > s.covered && l.eager()) {
+			if l.owedAt.After(now) {
+				*next = earliest(*next, l.owedAt)
+				return nil
+			}
 			return s
 		}
 	}
@@ -125,6 +133,7 @@ func (ln *lane) wakeDelayed(now time.Time, next *time.Time) {
 // open breaker needs only to respect what the tool said.
 func (l *loop) takeWaiting(ln *lane, now time.Time, next *time.Time) *flight {
 	best := -1
+	ln.starved = false
 	for i, f := range ln.waiting {
 		due := f.due
 		if ln.breaker.Open() || l.refused.active {
@@ -135,6 +144,7 @@ func (l *loop) takeWaiting(ln *lane, now time.Time, next *time.Time) *flight {
 			continue
 		}
 		if wait := ln.rateWait(f.group(), now, len(f.items)); wait > 0 {
+			ln.starved = true
 			*next = earliest(*next, now.Add(wait))
 			continue
 		}
@@ -200,6 +210,7 @@ func (l *loop) send(f *flight, now time.Time) {
 	for _, it := range f.items {
 		it.sent++
 		it.event.aloft++
+		it.event.sent = max(it.event.sent, it.sent)
 	}
 	if f.sent == 0 {
 		f.wins = ln.wins
@@ -222,26 +233,26 @@ func (l *loop) send(f *flight, now time.Time) {
 // goroutine, becomes a result.
 func (l *loop) deliver(f *flight, batch *Batch) {
 	ctx, cancel := context.WithTimeout(l.ctx, f.lane.batcher.limits.Timeout)
-	r := result{flight: f, err: errGoexit}
+	r := result{flight: f}
+	r.judge(errGoexit)
 	defer func() {
 		cancel()
-		l.results <- r
+		l.hand(r)
 	}()
-	r.err = protect(l.dest, func() error { return l.dest.Deliver(ctx, batch) })
-	hideURL(r.err)
+	err := protect(l.dest, func() error {
+		r.judge(l.dest.Deliver(ctx, batch))
+		return nil
+	})
+	if err != nil {
+		r.judge(err)
+	}
 }
 
-// hideURL takes everything but the host out of the address in an error of the HTTP
-// client: it may hold a key.
-func hideURL(err error) {
-	var e *url.Error
-	if !errors.As(err, &e) {
-		return
-	}
-	if u, parseErr := url.Parse(e.URL); parseErr == nil {
-		e.URL = (&url.URL{Scheme: u.Scheme, Host: u.Host}).String()
-	} else {
-		e.URL = "an address"
+// hand brings a result to the loop, if it still runs.
+func (l *loop) hand(r result) {
+	select {
+	case l.results <- r:
+	case <-l.gone:
 	}
 }
 
@@ -298,12 +309,13 @@ func (ln *lane) bucketsOf(group string, now time.Time) []*bucket {
 	}
 	own, ok := ln.groups[group]
 	if !ok {
-		if len(ln.groups) >= groupBuckets {
+		if len(ln.groups) >= max(ln.scanAt, groupBuckets) {
 			for name, buckets := range ln.groups {
 				if !slices.ContainsFunc(buckets[len(ln.buckets):], func(b *bucket) bool { return !b.full(now) }) {
 					delete(ln.groups, name)
 				}
 			}
+			ln.scanAt = 2 * len(ln.groups)
 		}
 		own = slices.Clip(slices.Clone(ln.buckets))
 		for _, r := range ln.batcher.limits.Rates {

@@ -50,7 +50,8 @@ type Closer interface {
 // of Translate wherever nothing has to look into the event.
 type RawTranslator interface {
 	// TranslateRaw must agree with Translate. raw is read-only and may serve as
-	// Item.Body; it stays as it is until the item is resolved.
+	// Item.Body; it stays as it is until the item is resolved. Copy it into the body
+	// of a request: net/http may read that after Do has returned.
 	TranslateRaw(h *Header, raw []byte) (Item, error)
 }
 

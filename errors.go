@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -130,6 +131,53 @@ func wordOf(err error) *wordError {
 	}
 	return &wordError{word: WordAgain, cause: err}
 }
+
+// hideURLs returns err with a text in which the addresses of HTTP requests end behind
+// their host: the rest may hold a key. The text is made now, so that it is not made
+// later where a foreign method must not panic.
+func hideURLs(err error) error {
+	if err == nil {
+		return nil
+	}
+	text := err.Error()
+	for _, e := range urlErrors(err, nil) {
+		short := "an address"
+		if u, parseErr := url.Parse(e.URL); parseErr == nil {
+			short = (&url.URL{Scheme: u.Scheme, Host: u.Host}).String()
+		}
+		if e.URL != "" {
+			text = strings.ReplaceAll(text, e.URL, short)
+		}
+	}
+	w := wordOf(err)
+	return &wordError{word: w.word, after: w.after, n: w.n, cause: &textError{text, err}}
+}
+
+func urlErrors(err error, found []*url.Error) []*url.Error {
+	if e, ok := err.(*url.Error); ok && e != nil {
+		found = append(found, e)
+	}
+	switch e := err.(type) {
+	case interface{ Unwrap() error }:
+		if inner := e.Unwrap(); inner != nil {
+			found = urlErrors(inner, found)
+		}
+	case interface{ Unwrap() []error }:
+		for _, inner := range e.Unwrap() {
+			found = urlErrors(inner, found)
+		}
+	}
+	return found
+}
+
+// textError is an error with another text.
+type textError struct {
+	text string
+	err  error
+}
+
+func (e *textError) Error() string { return e.text }
+func (e *textError) Unwrap() error { return e.err }
 
 // BatchError answers for the items of a batch one by one: index in Batch.Items to
 // one of the words. Items that are not named were delivered. It does not unwrap,

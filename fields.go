@@ -651,7 +651,12 @@ func (g *merger) optional(key string, p, other **Context) {
 
 // copyValue copies maps, lists and pointers of all types, down to structs, which it
 // shares.
-func copyValue(v any) any {
+func copyValue(v any) any { return copyLevel(v, 0) }
+
+func copyLevel(v any, depth int) any {
+	if depth > maxDepth { // a cycle, which the encoder will name
+		return v
+	}
 	switch v := v.(type) {
 	case nil, string, bool, json.Number, float64, int:
 		return v
@@ -661,7 +666,7 @@ func copyValue(v any) any {
 		}
 		m := make(map[string]any, len(v))
 		for k, e := range v {
-			m[k] = copyValue(e)
+			m[k] = copyLevel(e, depth+1)
 		}
 		return m
 	case []any:
@@ -670,19 +675,22 @@ func copyValue(v any) any {
 		}
 		list := make([]any, len(v))
 		for i, e := range v {
-			list[i] = copyValue(e)
+			list[i] = copyLevel(e, depth+1)
 		}
 		return list
 	}
-	return copyReflected(reflect.ValueOf(v)).Interface()
+	return copyReflected(reflect.ValueOf(v), depth).Interface()
 }
 
-func copyReflected(v reflect.Value) reflect.Value {
+func copyReflected(v reflect.Value, depth int) reflect.Value {
+	if depth > maxDepth {
+		return v
+	}
 	inner := func(e reflect.Value) reflect.Value {
 		if e.Kind() == reflect.Interface && !e.IsNil() {
-			return copyReflected(e.Elem())
+			return reflect.ValueOf(copyLevel(e.Interface(), depth+1))
 		}
-		return copyReflected(e)
+		return copyReflected(e, depth+1)
 	}
 	switch v.Kind() {
 	case reflect.Map:

@@ -457,7 +457,7 @@ type textKey struct{ s string }
 
 func (textKey) MarshalText() ([]byte, error) { panic(secret) }
 
-func TestBadValuesAreNamedWithTheirPath(t *testing.T) {
+func TestPromiseBadValuesAreNamedWithTheirPath(t *testing.T) {
 	r := newRecording(t, analytics.Config{})
 	for name, v := range sorted(badValues()) {
 		t.Run(name, func(t *testing.T) {

@@ -187,7 +187,7 @@ func (l *memoryLog) grow() *slab {
 	l.slabs = append(l.slabs, s)
 	if 2*len(l.slabs) >= l.maxSlabs {
 		for _, c := range l.cursors {
-			if c.early {
+			if c.early && c.wants() {
 				c.notify()
 			}
 		}
@@ -395,10 +395,15 @@ func (c *memoryCursor) arm(events, bytes int, early bool) {
 			c.notify()
 		}
 	}
-	if early && 2*len(l.slabs) >= l.maxSlabs && c.unread() > 0 {
+	if early && 2*len(l.slabs) >= l.maxSlabs && c.wants() {
 		c.notify()
 	}
 	l.rearm()
+}
+
+// wants tells whether what this cursor has not read would fill half of the log.
+func (c *memoryCursor) wants() bool {
+	return 2*(c.log.written-c.passed()) >= uint64(c.log.slabSize)*uint64(c.log.maxSlabs)
 }
 
 // passed is how many bytes of the log lie before the next unread record.
