@@ -395,16 +395,30 @@ const hexDigits = "0123456789abcdef"
 
 // appendString writes s as a JSON string.
 func appendString(b []byte, s string) []byte {
+	n := len(b)
 	if !plain(s) {
 		return append(appendEscaped(append(b, '"'), s), '"')
 	}
-	b = append(b, '"')
-	b = append(b, s...)
-	return append(b, '"')
+	b = slices.Grow(b, len(s)+2)[:n+len(s)+2]
+	b[n] = '"'
+	copy(b[n+1:], s)
+	b[len(b)-1] = '"'
+	return b
 }
 
 // appendKey writes s as the key of a member, with its colon.
-func appendKey(b []byte, s string) []byte { return append(appendString(b, s), ':') }
+func appendKey(b []byte, s string) []byte {
+	n := len(b)
+	if !plain(s) {
+		return append(appendString(b, s), ':')
+	}
+	b = slices.Grow(b, len(s)+3)[:n+len(s)+3]
+	b[n] = '"'
+	copy(b[n+1:], s)
+	b[len(b)-2] = '"'
+	b[len(b)-1] = ':'
+	return b
+}
 
 func appendEscaped(b []byte, s string) []byte {
 	for len(s) > 0 {
