@@ -200,6 +200,7 @@ const (
 	windowBytes  = 8 << 20
 	readChunk    = 512
 	leastTypical = 256           // bytes of an event, before any was read
+	readBurst    = 32            // under one lock of the log, for which callers wait spinning
 	stepEvents   = 8 * readChunk // then answers, flushes and Close have their turn
 
 	blameLimit   = 10

@@ -65,10 +65,20 @@ func (l *loop) appetite(now time.Time, next *time.Time) int {
 
 // readSome reads, routes and translates up to n events.
 func (l *loop) readSome(s *source, n int, now time.Time) bool {
-	l.mu.Lock()
-	l.records = s.cursor.read(l.records[:0], n, s.most-s.bytes)
-	l.account.open += uint64(len(l.records))
-	l.mu.Unlock()
+	l.records = l.records[:0]
+	for room := s.most - s.bytes; len(l.records) < n && room > 0; {
+		had := len(l.records)
+		l.mu.Lock()
+		l.records = s.cursor.read(l.records, min(n-had, readBurst), room)
+		l.account.open += uint64(len(l.records) - had)
+		l.mu.Unlock()
+		if len(l.records) == had {
+			break
+		}
+		for _, r := range l.records[had:] {
+			room -= len(r.body)
+		}
+	}
 	if len(l.records) == 0 {
 		l.arm(s)
 		return false

@@ -1,6 +1,7 @@
 package analytics
 
 import (
+	"context"
 	"encoding/json"
 	"testing"
 	"time"
@@ -62,6 +63,35 @@ func BenchmarkDecodeEvent(b *testing.B) {
 	for b.Loop() {
 		var e Event
 		if err := e.UnmarshalJSON(buf); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// asleep is a destination that takes everything and wakes once an hour, so that a
+// benchmark of the call measures nothing beside it.
+type asleep struct{}
+
+func (asleep) Describe() Description {
+	return Description{Name: "asleep", Every: time.Hour}
+}
+func (asleep) Translate(*Event) ([]Item, error)           { return nil, ErrIgnored }
+func (asleep) TranslateRaw(*Header, []byte) (Item, error) { return Item{}, ErrIgnored }
+func (asleep) Deliver(context.Context, *Batch) error      { return nil }
+
+func BenchmarkTrack(b *testing.B) {
+	client, err := New(Config{Destinations: []Destination{asleep{}}, WhenFull: DropOldest})
+	if err != nil {
+		b.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer func() {
+		cancel()
+		_ = client.Close(ctx)
+	}()
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := client.Track(ctx, Track{UserID: "user-42", Event: "Order Completed", Properties: sixProperties}); err != nil {
 			b.Fatal(err)
 		}
 	}
