@@ -3,6 +3,7 @@ package analytics
 import (
 	"cmp"
 	"context"
+	"sync"
 )
 
 // Context holds facts about the surroundings of a call. Empty fields are absent;
@@ -180,4 +181,61 @@ type facts struct {
 func factsFrom(ctx context.Context) facts {
 	f, _ := ctx.Value(factsKey{}).(facts)
 	return f
+}
+
+// surroundings encode the context of calls.
+type surroundings struct {
+	base    *Context // Config.Context with the library
+	encoded []byte   // base, for the calls that add nothing
+	consent bool     // whether base has consent
+}
+
+func newSurroundings(c *Context) (*surroundings, error) {
+	base := clone(c)
+	if base == nil {
+		base = &Context{}
+	}
+	merge(base, &Context{Library: Library{Name: libraryName, Version: Version}})
+	enc := &encoder{depth: 1}
+	enc.members(base)
+	return &surroundings{base: base, encoded: enc.b, consent: base.hasConsent()}, enc.err
+}
+
+// append merges what the message and its ctx give with base, and encodes it one
+// level below the event.
+func (s *surroundings) append(b []byte, given, fromCtx *Context) (_ []byte, consent bool, err error) {
+	if given == nil && fromCtx == nil {
+		return append(b, s.encoded...), s.consent, nil
+	}
+	w := contextPool.Get().(*contextWork)
+	defer w.release()
+	if given != nil {
+		w.c = *given
+	}
+	if fromCtx != nil {
+		w.c.visit(&w.g, fromCtx)
+	}
+	w.c.visit(&w.g, s.base)
+	w.e.b, w.e.depth = b, 1
+	w.e.members(&w.c)
+	return w.e.b, w.c.hasConsent(), w.e.err
+}
+
+// contextWork is what merging and encoding a context needs.
+type contextWork struct {
+	c Context
+	g merger
+	e encoder
+}
+
+var contextPool = sync.Pool{New: func() any { return new(contextWork) }}
+
+func (w *contextWork) release() {
+	*w = contextWork{e: encoder{keys: w.e.keys[:0]}}
+	contextPool.Put(w)
+}
+
+func (c *Context) hasConsent() bool {
+	_, other := c.Extra["consent"]
+	return other || c.Consent.CategoryPreferences != nil || len(c.Consent.Extra) > 0
 }
