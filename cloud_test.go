@@ -2,6 +2,8 @@ package analytics_test
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/rsa"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -406,3 +408,52 @@ func (*panicking) Deliver(_ context.Context, b *analytics.Batch) error {
 }
 
 func textLogger(w io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(w, nil)) }
+
+// The token endpoint and the receiver are the fake server's, which knows the
+// documents and not our client.
+func TestCloudWithOAuth(t *testing.T) {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	require.NoError(t, err)
+	for _, status := range []int{401, 403, 511} {
+		synctest.Test(t, func(t *testing.T) {
+			srv := analyticstest.NewServer()
+			srv.SetRules(analyticstest.Rules{OAuth: analyticstest.OAuthRules{
+				Keys: map[string]*rsa.PublicKey{"key-1": &key.PublicKey}, AppID: "app-1", Audience: srv.URL(), Required: true,
+			}})
+			tokens := &analytics.OAuth{
+				ClientID: "app-1", KeyID: "key-1", PrivateKey: key, Endpoint: srv.URL(), HTTP: &http.Client{Transport: srv.Transport()},
+			}
+			client := cloud(t, srv, &analytics.Cloud{Tokens: tokens})
+			for i := range 3 {
+				track(t, client, "u", "m"+strconv.Itoa(i))
+				require.NoError(t, client.Flush(in(t, time.Minute)))
+				srv.RevokeTokens(status)
+			}
+			require.Equal(t, 3, srv.Unique())
+			require.Empty(t, srv.Violations())
+			require.GreaterOrEqual(t, srv.TokenRequests(), 3)
+			for _, r := range srv.Log() {
+				require.True(t, strings.HasPrefix(r.Header.Get("Authorization"), "Bearer "))
+			}
+			require.NoError(t, client.Close(in(t, time.Minute)))
+		})
+	}
+	t.Run("a refused application pauses the destination", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			srv := analyticstest.NewServer()
+			srv.SetRules(analyticstest.Rules{OAuth: analyticstest.OAuthRules{Keys: map[string]*rsa.PublicKey{}, Required: true}})
+			tokens := &analytics.OAuth{ClientID: "app-1", KeyID: "key-1", PrivateKey: key, Endpoint: srv.URL(), HTTP: &http.Client{Transport: srv.Transport()}}
+			client := cloud(t, srv, &analytics.Cloud{Tokens: tokens})
+			track(t, client, "u", "m")
+			err := client.Flush(in(t, 30*time.Second))
+			var pending *analytics.PendingError
+			require.ErrorAs(t, err, &pending)
+			require.Equal(t, "unauthorized", pending.Destinations["Segment.io"].Reason)
+			require.Zero(t, srv.Requests())
+		})
+	})
+	t.Run("settings are checked by New", func(t *testing.T) {
+		_, err := analytics.New(analytics.Config{Destinations: []analytics.Destination{&analytics.Cloud{WriteKey: "k", Tokens: &analytics.OAuth{}}}})
+		require.ErrorContains(t, err, "ClientID")
+	})
+}

@@ -1017,3 +1017,43 @@ func TestAttemptsAreCounted(t *testing.T) {
 		})
 	})
 }
+
+func TestSlowAndPanickingListeners(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDouble("acme")
+		d.translate = func(e *analytics.Event) ([]analytics.Item, error) {
+			if e.MessageID == "m0" {
+				return nil, errCause
+			}
+			return []analytics.Item{{Body: []byte("1")}}, nil
+		}
+		var mu sync.Mutex
+		told := 0
+		client := open(t, analytics.Config{
+			Destinations: []analytics.Destination{d},
+			OnOutcome: func(analytics.Outcome) {
+				mu.Lock()
+				told++
+				mu.Unlock()
+				time.Sleep(time.Second)
+				panic("listener")
+			},
+			DeadLetters: func(analytics.DeadLetter) error { panic("letters") },
+		})
+		for i := range 10_000 {
+			track(t, client, "u", "m"+strconv.Itoa(i))
+		}
+		require.NoError(t, client.Flush(in(t, time.Minute)))
+		s := client.Stats()
+		require.EqualValues(t, 9_999, s.Destinations["acme"].Delivered)
+		require.EqualValues(t, 1, s.LettersLost)
+		mu.Lock()
+		n := told
+		mu.Unlock()
+		require.Positive(t, s.OutcomesLost)
+		require.LessOrEqual(t, s.OutcomesLost+uint64(n), uint64(10_000), "what is lost is counted")
+		begun := time.Now()
+		require.NoError(t, client.Close(in(t, time.Minute)))
+		require.LessOrEqual(t, time.Since(begun), time.Minute+time.Second, "Close does not wait for a listener without end")
+	})
+}

@@ -133,6 +133,7 @@ type outcomes struct {
 	f     func(Outcome)
 	queue chan Outcome
 	lost  atomic.Uint64
+	given atomic.Bool // Close waits no longer: the rest is lost
 	log   *slog.Logger
 	stop  chan struct{}
 	gone  chan struct{}
@@ -165,6 +166,10 @@ func (o *outcomes) run() {
 }
 
 func (o *outcomes) tell(outcome Outcome) {
+	if o.given.Load() {
+		o.lost.Add(uint64(max(outcome.Events, 1)))
+		return
+	}
 	if err := protect(o.f, func() error { o.f(outcome); return nil }); err != nil {
 		o.log.Error("OnOutcome panicked", "error", err)
 	}
@@ -191,5 +196,6 @@ func (o *outcomes) end(ctx context.Context) {
 	select {
 	case <-o.gone:
 	case <-grace.C:
+		o.given.Store(true)
 	}
 }
