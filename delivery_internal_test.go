@@ -51,18 +51,17 @@ func shutNow(c *Client) {
 	time.Sleep(time.Hour)
 }
 
-// What was accepted before the clock was set back waits as long as that was.
+// What was accepted before the clock was set back does not wait for it to catch up.
 func TestClockSetBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := 0
-		d := &tool{desc: Description{Name: "acme"}, deliver: func(_ context.Context, b *Batch) error { n += len(b.Items); return nil }}
+		d := &tool{desc: Description{Name: "acme"}, deliver: func(context.Context, *Batch) error { return nil }}
 		log := newMemoryLog(1<<20, false)
 		c, err := open(Config{Destinations: []Destination{d}, Logger: quiet()}.withDefaults(), log)
 		require.NoError(t, err)
 		defer shutNow(c)
 		put(t, log, Track{UserID: "u", Event: "E"}, time.Now().Add(time.Hour))
 		time.Sleep(10 * time.Minute)
-		require.Equal(t, 1, n, "FlushInterval is the longest that an event waits")
+		require.EqualValues(t, 1, c.Stats().Destinations["acme"].Delivered, "FlushInterval is the longest that an event waits")
 	})
 }
 

@@ -420,9 +420,9 @@ func TestPromiseOrderOverLanes(t *testing.T) {
 		d.deliver = func(_ context.Context, b *analytics.Batch) error {
 			mu.Lock()
 			n++
-			fail := n%4 == 0
+			fail, pause := n%4 == 0, time.Duration(n%5)*100*time.Millisecond
 			mu.Unlock()
-			time.Sleep(time.Duration(n%5) * 100 * time.Millisecond)
+			time.Sleep(pause)
 			if fail {
 				return errCause
 			}
@@ -897,7 +897,9 @@ func TestBreakerLetsOneProbePass(t *testing.T) {
 			track(t, client, "u", "m"+strconv.Itoa(i))
 		}
 		time.Sleep(25 * time.Minute)
+		mu.Lock()
 		require.Equal(t, 1, most, "one probe at a time")
+		mu.Unlock()
 		time.Sleep(8 * time.Minute)
 		require.EqualValues(t, 300, client.Stats().Destinations["acme"].Delivered, "the rest follows the first success at once")
 	})
