@@ -88,6 +88,9 @@
 //	letters := &analytics.DeadLetterFile{Path: "dead.ndjson"}
 //	client, err := analytics.New(analytics.Config{WriteKey: key, DeadLetters: letters.Write})
 //
+// [ReadDeadLetters] reads them back, and [Client.Replay] sends an event again to the
+// destination that did not take it.
+//
 // docs/delivery.md has retries, pauses, order, and every reason with its remedy.
 //
 // # Flush and Close

@@ -3,6 +3,7 @@ package analytics
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -54,6 +55,17 @@ func (r Reason) String() string {
 
 // MarshalText is String, so that maps of reasons encode to JSON by name.
 func (r Reason) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
+// UnmarshalText takes the name of a reason, as String has it; of [ReasonNone] that is
+// empty. Any other text is an [*InvalidError], and r stays what it was.
+func (r *Reason) UnmarshalText(name []byte) error {
+	i := slices.Index(reasonNames[:], string(name))
+	if i < 0 {
+		return invalid("reason", "is none that this version knows")
+	}
+	*r = Reason(i)
+	return nil
+}
 
 // Status is how it ended for an event at a destination.
 type Status uint8
