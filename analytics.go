@@ -15,6 +15,7 @@ import (
 type Client struct {
 	cfg      Config
 	log      eventLog
+	spool    *spool // nil: events are kept in memory
 	env      *surroundings
 	bare     *surroundings // without Config.Context: plugins may take all of it away
 	loops    []*loop
@@ -35,10 +36,14 @@ type Client struct {
 // wrong with the configuration at once, each with its field.
 func New(cfg Config) (*Client, error) {
 	cfg = cfg.withDefaults()
+	if cfg.Spool.Dir != "" {
+		return open(cfg, nil)
+	}
 	return open(cfg, newMemoryLog(cfg.MaxMemory, cfg.WhenFull == DropOldest))
 }
 
-// open makes a client over a log of its own and those that others have left.
+// open makes a client over a log of its own, nil for one in the spool, and those that
+// others have left.
 func open(cfg Config, log eventLog, leftovers ...eventLog) (*Client, error) {
 	descs, err := cfg.describe()
 	env, contextErr := newSurroundings(cfg.Context)
@@ -51,7 +56,15 @@ func open(cfg Config, log eventLog, leftovers ...eventLog) (*Client, error) {
 		closeAll(opened)
 		return nil, fmt.Errorf("analytics: %w", err)
 	}
-	c := &Client{cfg: cfg, log: log, opened: log.end(), env: env, bare: bare, closed: make(chan struct{})}
+	c := &Client{cfg: cfg, log: log, env: env, bare: bare, closed: make(chan struct{})}
+	if log == nil {
+		if c.spool, err = openSpool(&c.cfg, cfg.spoolID(descs)); err != nil {
+			closeAll(opened)
+			return nil, fmt.Errorf("analytics: %w", err)
+		}
+		c.log = c.spool.own
+	}
+	c.opened = c.log.end()
 	var report func(Outcome)
 	if cfg.OnOutcome != nil {
 		c.outcomes = newOutcomes(cfg.OnOutcome, cfg.Logger)
@@ -61,10 +74,10 @@ func open(cfg Config, log eventLog, leftovers ...eventLog) (*Client, error) {
 	for i, d := range cfg.Destinations {
 		l := newLoop(&c.cfg, d, descs[i], time.Now())
 		l.events, l.report = events, report
-		if cfg.DeadLetters != nil {
+		if c.cfg.DeadLetters != nil {
 			l.bury = c.bury
 		}
-		for _, log := range append([]eventLog{log}, leftovers...) {
+		for _, log := range append([]eventLog{c.log}, leftovers...) {
 			l.adopt(log)
 		}
 		c.loops = append(c.loops, l)
@@ -72,7 +85,26 @@ func open(cfg Config, log eventLog, leftovers ...eventLog) (*Client, error) {
 	for _, l := range c.loops {
 		go l.run()
 	}
+	if c.spool != nil {
+		c.spool.start(c.adopt, c.release)
+	}
 	return c, nil
+}
+
+// adopt lets all destinations deliver what is in a log.
+func (c *Client) adopt(log eventLog) {
+	for _, l := range c.loops {
+		l.call(func() { l.adopt(log) })
+	}
+}
+
+// release takes a log away from the destinations once all of them have finished it.
+func (c *Client) release(log eventLog) bool {
+	done := true
+	for _, l := range c.loops {
+		l.call(func() { done = l.drop(log) && done })
+	}
+	return done
 }
 
 // Identify ties a user to an id and traits. It returns nil when the event was
@@ -219,12 +251,15 @@ func flatProperties(event []byte) error {
 func (c *Client) accept(ctx context.Context, now time.Time, flags recordFlags, event []byte) error {
 	for {
 		err := c.log.append(now.UnixMilli(), flags, event)
-		if err != ErrQueueFull {
+		if err == nil {
+			return c.settleSync(ctx)
+		}
+		if !errors.Is(err, ErrQueueFull) {
 			return err
 		}
 		if c.cfg.WhenFull != Block {
 			c.refused.Add(1)
-			return ErrQueueFull
+			return err
 		}
 		select {
 		case <-c.log.space():
@@ -233,6 +268,27 @@ func (c *Client) accept(ctx context.Context, now time.Time, flags recordFlags, e
 			return fmt.Errorf("%w: %w", ErrQueueFull, context.Cause(ctx))
 		}
 	}
+}
+
+// settleSync waits for the event that was just accepted to be on the disk, where every
+// call is to.
+func (c *Client) settleSync(ctx context.Context) error {
+	if c.spool == nil || c.cfg.Spool.Sync != Always {
+		return nil
+	}
+	return c.spool.own.syncAccepted(ctx)
+}
+
+// Sync waits until every event that was accepted before it is safe from a loss of
+// power, as far as the disk tells the truth. It returns [ErrNotDurable], with the
+// cause, when ctx ends, when the disk fails, or when a sync of earlier events has
+// failed that are not delivered yet. Many calls at a time share one sync. Without a
+// spool nothing is ever safe.
+func (c *Client) Sync(ctx context.Context) error {
+	if ctx == nil {
+		ctx = context.Background()
+	}
+	return c.log.sync(ctx)
 }
 
 // bury hands a dead letter to the configuration.
@@ -305,8 +361,11 @@ func (c *Client) Close(ctx context.Context) error {
 }
 
 func (c *Client) end(ctx context.Context) error {
+	if c.spool != nil {
+		c.spool.quit(ctx)
+	}
 	_ = c.Flush(ctx) // what it could not wait for is counted below
-	errs := make([]error, len(c.loops), len(c.loops)+1)
+	errs := make([]error, len(c.loops), len(c.loops)+2)
 	left := make([]Pending, len(c.loops))
 	var wg sync.WaitGroup
 	for i, l := range c.loops {
@@ -319,6 +378,9 @@ func (c *Client) end(ctx context.Context) error {
 	wg.Wait()
 	if c.outcomes != nil {
 		c.outcomes.end(ctx)
+	}
+	if c.spool != nil {
+		errs = append(errs, c.spool.shut(ctx))
 	}
 	errs = slices.DeleteFunc(append(errs, c.pendingError(left)), func(err error) bool { return err == nil })
 	if len(errs) == 1 {

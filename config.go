@@ -43,12 +43,16 @@ type Config struct {
 	// them; one in none needs no consent.
 	Consent map[string][]string
 
+	// Spool keeps events on disk instead of in memory, so that they survive the
+	// process. It needs a Dir.
+	Spool Spool
+
 	// MaxMemory bounds the events that wait in memory, in bytes. Zero means 32 MiB;
 	// the least is 256 KiB.
 	MaxMemory int
 
 	// WhenFull is what a call does when even the destination furthest ahead has
-	// MaxMemory before it: Reject, Block or DropOldest.
+	// MaxMemory (with a spool, its MaxBytes) before it: Reject, Block or DropOldest.
 	WhenFull WhenFull
 
 	// FlushAt is how many waiting events are worth a request before FlushInterval
@@ -61,7 +65,7 @@ type Config struct {
 	FlushInterval time.Duration
 
 	// MaxAge ends the retrying of an event, counted from when it was accepted. Zero
-	// means 4 hours.
+	// means 4 hours, and 72 hours with a spool.
 	MaxAge time.Duration
 
 	// MaxAttempts drops a batch that has failed so often. Zero means no such limit:
@@ -81,7 +85,9 @@ type Config struct {
 	// DeadLetters gets the events that a destination will never get, before they
 	// are forgotten, but for those that made room unread (lagged, overflow, evicted).
 	// It holds up its destination, and no other; several may call it at once. A letter
-	// that it refuses is counted in Stats.LettersLost. See [DeadLetterFile].
+	// that it refuses is counted in Stats.LettersLost. Nil means nobody, and with a
+	// spool a file for each destination beside it. See [DeadLetterFile],
+	// [ReadDeadLetters] and [Client.Replay].
 	DeadLetters func(DeadLetter) error
 
 	// Logger gets few lines, none of them per event. Nil means slog.Default().
@@ -115,6 +121,9 @@ func (c Config) withDefaults() Config {
 	c.MaxMemory = cmp.Or(c.MaxMemory, defaultMemory)
 	c.FlushAt = cmp.Or(c.FlushAt, defaultFlush)
 	c.FlushInterval = cmp.Or(c.FlushInterval, defaultLinger)
+	if c.Spool = c.Spool.withDefaults(); c.Spool.Dir != "" {
+		c.MaxAge = cmp.Or(c.MaxAge, defaultSpoolAge)
+	}
 	c.MaxAge = cmp.Or(c.MaxAge, defaultMaxAge)
 	c.Logger = slog.New(containedHandler{cmp.Or(c.Logger, slog.Default()).Handler()})
 	c.HTTPClient = httpClient(c.HTTPClient)
@@ -158,6 +167,7 @@ func (c *Config) validate() error {
 	if c.MaxMemory < leastMemory {
 		f.add("MaxMemory", "is %d bytes, want at least %d", c.MaxMemory, leastMemory)
 	}
+	c.Spool.validate(&f)
 	if c.WhenFull > DropOldest {
 		f.add("WhenFull", "is none of Reject, Block and DropOldest")
 	}

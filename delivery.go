@@ -244,7 +244,7 @@ func newLoop(cfg *Config, d Destination, desc Description, now time.Time) *loop 
 
 // adopt adds a log: call it before run, or through requests.
 func (l *loop) adopt(log eventLog) {
-	c := log.cursor(l.name, l.wake)
+	c := log.cursor(l.name, l.former(), l.wake)
 	st := c.state()
 	_, limit := log.usage()
 	s := &source{
@@ -254,6 +254,37 @@ func (l *loop) adopt(log eventLog) {
 	l.mu.Lock()
 	l.sources = append(l.sources, s)
 	l.mu.Unlock()
+}
+
+// former are the names that the cursor of this destination may have had. An instance
+// with a name of its own has had no other.
+func (l *loop) former() []string {
+	if l.name != l.desc.Name {
+		return nil
+	}
+	return l.desc.Aliases
+}
+
+// drop lets go of a log if nothing in it is unfinished here, and keeps its figures.
+func (l *loop) drop(log eventLog) bool {
+	i := slices.IndexFunc(l.sources, func(s *source) bool { return s.log == log })
+	if i < 0 {
+		return true
+	}
+	s := l.sources[i]
+	st := s.cursor.state()
+	if st.done < st.end || len(s.window) > 0 || s.asked || l.schedule.goals != nil || l.inflight > 0 && l.position != nil {
+		return false
+	}
+	l.note()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.sources = slices.Delete(l.sources, i, i+1)
+	l.account.placed += s.base + st.end - s.opened
+	for why, n := range st.evicted {
+		l.account.dropped[why] += n
+	}
+	return true
 }
 
 func (l *loop) run() {

@@ -104,6 +104,16 @@ func (l *loop) flush(ctx context.Context) Pending {
 	return l.pending()
 }
 
+// call runs f on the goroutine of the loop and waits for it, unless the loop ends.
+func (l *loop) call(f func()) {
+	done := make(chan struct{})
+	select {
+	case l.requests <- func(time.Time) { f(); close(done) }:
+		<-done
+	case <-l.gone:
+	}
+}
+
 // shut ends the loop and closes the destination. What is under way is cancelled
 // and given 100 ms. What it returns is what has no outcome but that of Close.
 func (l *loop) shut(ctx context.Context) (Pending, error) {

@@ -73,7 +73,7 @@ func TestLeftoversDoNotStarve(t *testing.T) {
 			deliver: func(_ context.Context, b *Batch) error { time.Sleep(time.Second); return nil },
 		}
 		old := newMemoryLog(1<<20, false)
-		old.cursor("acme", make(chan struct{}, 1))
+		old.cursor("acme", nil, make(chan struct{}, 1))
 		for range 30 {
 			put(t, old, Track{UserID: "u", Event: "E"}, time.Now())
 		}

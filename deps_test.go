@@ -53,6 +53,7 @@ var (
 		"destinations/destinationtest": "",
 		"sources/sourcetest":           "",
 		"warehouse/warehousetest":      "warehouse",
+		"internal/wal/faultfs":         "internal/wal",
 	}
 
 	// foreign is all that the root module may import besides the standard

@@ -18,6 +18,10 @@ var (
 	// accepted and is counted in Stats.Refused.
 	ErrQueueFull = errors.New("analytics: queue full")
 
+	// ErrNotDurable is returned where an event is accepted but not known to survive a
+	// loss of power: by Client.Sync, and by calls with Sync: Always.
+	ErrNotDurable = errors.New("analytics: not durable")
+
 	// ErrClosed is returned by calls after Close.
 	ErrClosed = errors.New("analytics: client closed")
 

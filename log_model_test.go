@@ -10,15 +10,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// modelSchedules is how many random schedules the model follows.
-const modelSchedules = 2000
-
-// testLogModel drives a log and a model of it through random schedules. After each
+// testLogModel drives a log and a model of it through n random schedules. After each
 // step, for each cursor,
 //
 //	accepted = finished + evicted + unread + in its window
-func testLogModel(t *testing.T, newLog func(t testing.TB, opts logOptions) eventLog) {
-	n := modelSchedules
+func testLogModel(t *testing.T, n int, newLog func(t testing.TB, opts logOptions) eventLog) {
 	if testing.Short() {
 		n /= 10
 	}
@@ -60,6 +56,7 @@ type logModel struct {
 type modelUnit struct {
 	from, to uint64
 	bytes    int
+	full     bool // it takes no more
 }
 
 // cursorModel knows what became of each event.
@@ -146,13 +143,15 @@ func (m *logModel) end() uint64 { return uint64(len(m.bodies)) }
 // fits tells whether the log has to take a body of n bytes, after it made room.
 func (m *logModel) fits(n int) bool {
 	cost := m.o.hooks.cost(n)
-	if k := len(m.units); k > 0 && m.units[k-1].bytes+cost <= m.o.unit {
+	if k := len(m.units); k > 0 && !m.units[k-1].full && m.units[k-1].bytes+cost <= m.o.unit {
 		return true
 	}
-	if len(m.units) >= m.o.units && !m.makeRoom(ReasonLagged) && (!m.o.dropOldest || !m.makeRoom(ReasonOverflow)) {
-		return false
+	for len(m.units) >= m.o.units {
+		if !m.makeRoom(ReasonLagged) && (!m.o.dropOldest || !m.makeRoom(ReasonOverflow)) {
+			return false
+		}
 	}
-	m.units = append(m.units, modelUnit{m.end(), m.end(), 0})
+	m.units = append(m.units, modelUnit{from: m.end(), to: m.end()})
 	return true
 }
 
@@ -285,7 +284,7 @@ func (m *logModel) trim() {
 }
 
 func (m *logModel) open(name string) {
-	c := &cursorModel{c: m.log.cursor(name, make(chan struct{}, 1)), at: m.end(), fresh: true}
+	c := &cursorModel{c: m.log.cursor(name, nil, make(chan struct{}, 1)), at: m.end(), fresh: true}
 	for range m.end() {
 		c.fate = append(c.fate, fateFinished)
 	}
@@ -294,13 +293,44 @@ func (m *logModel) open(name string) {
 	m.note("%s open", name)
 }
 
+// ranges is how many ranges a cursor has finished ahead of its place.
+func (c *cursorModel) ranges() (n int) {
+	over := true
+	for _, f := range c.fate[c.done():] {
+		before := over
+		if over = f == fateFinished || f == fateEvicted; over && !before {
+			n++
+		}
+	}
+	return n
+}
+
+// renew is for a log that does not go on in its last unit.
+func (m *logModel) renew() {
+	if k := len(m.units); k > 0 && m.units[k-1].from == m.units[k-1].to {
+		m.units = m.units[:k-1]
+	}
+	if !slices.ContainsFunc(m.names, func(name string) bool { return m.cursors[name].done() < m.end() }) {
+		m.units = nil
+	}
+	if k := len(m.units); k > 0 {
+		m.units[k-1].full = true
+	}
+}
+
 func (m *logModel) reopen() {
+	if most := m.o.hooks.ranges; most > 0 && slices.ContainsFunc(m.names, func(name string) bool { return m.cursors[name].ranges() > most }) {
+		return
+	}
 	m.log.close()
 	require.Equal(m.t, ErrClosed, m.log.append(0, 0, nil))
 	m.log = m.o.hooks.reopen()
+	if m.o.hooks.fresh {
+		m.renew()
+	}
 	for _, name := range m.names {
 		c := m.cursors[name]
-		c.c = m.log.cursor(name, make(chan struct{}, 1))
+		c.c = m.log.cursor(name, nil, make(chan struct{}, 1))
 		c.window, c.fresh, c.evicted = nil, true, [reasonCount]uint64{}
 		for i, f := range c.fate {
 			switch f {

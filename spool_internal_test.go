@@ -1,0 +1,54 @@
+package analytics
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tributary-dev/analytics/internal/wal"
+	"github.com/tributary-dev/analytics/internal/wal/faultfs"
+)
+
+// testSettings are those of a log that is small, and syncs when it is told to.
+func testSettings(o logOptions, ring int) logSettings {
+	return logSettings{
+		mode: Never, interval: time.Second, ringSize: ring, unit: int64(o.unit), limit: int64(o.unit) * int64(o.units), oldest: o.dropOldest,
+	}
+}
+
+func openTestLog(t testing.TB, fsys wal.FS, dir string, opts logSettings) *diskLog {
+	t.Helper()
+	slot, err := wal.OpenSlot(fsys, dir)
+	require.NoError(t, err)
+	l, err := openDiskLog(slot, opts, quiet())
+	require.NoError(t, err)
+	return l
+}
+
+// TestDiskLog runs the suite of all logs over the log on disk: on the disk of this
+// machine, and on one in memory.
+func TestDiskLog(t *testing.T) {
+	t.Run("disk", func(t *testing.T) {
+		testLog(t, func(t testing.TB, o logOptions) eventLog { return newSuiteLog(t, wal.OS{}, t.TempDir(), 1<<20, o) })
+	})
+	t.Run("memory", func(t *testing.T) {
+		testLog(t, func(t testing.TB, o logOptions) eventLog { return newSuiteLog(t, faultfs.New(1), "/spool", 1<<20, o) })
+		t.Run("a model agrees", func(t *testing.T) {
+			testLogModel(t, 1000, func(t testing.TB, o logOptions) eventLog { return newSuiteLog(t, faultfs.New(1), "/spool", 256<<10, o) })
+		})
+	})
+}
+
+func newSuiteLog(t testing.TB, fsys wal.FS, dir string, ring int, o logOptions) eventLog {
+	l := openTestLog(t, fsys, dir, testSettings(o, ring))
+	t.Cleanup(func() { _ = l.shut(context.Background()) })
+	o.hooks.cost, o.hooks.fresh, o.hooks.ranges = diskCost, true, wal.MostAhead
+	o.hooks.reopen = func() eventLog {
+		require.NoError(t, l.shut(context.Background()))
+		l = openTestLog(t, fsys, dir, testSettings(o, ring))
+		return l
+	}
+	return l
+}
