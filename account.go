@@ -20,6 +20,9 @@ type Stats struct {
 	// QueueBytes of QueueLimit are in use.
 	QueueBytes, QueueLimit int64
 
+	// Spool is what there is to know of the spool; zero without one.
+	Spool SpoolStats
+
 	// OutcomesLost is how many events had an outcome that OnOutcome was too slow for. LettersLost is
 	// how many dead letters could not be written.
 	OutcomesLost, LettersLost uint64

@@ -23,7 +23,7 @@ func (s *sleeper) Describe() analytics.Description {
 }
 
 func TestCallsAllocateNothing(t *testing.T) {
-	client, err := analytics.New(analytics.Config{Destinations: []analytics.Destination{&sleeper{}}, MaxMemory: 256 << 20})
+	client, err := newClient(t, analytics.Config{Destinations: []analytics.Destination{&sleeper{}}, MaxMemory: 256 << 20})
 	require.NoError(t, err)
 	ctx := t.Context()
 	t.Cleanup(func() { _ = client.Close(ctx) })

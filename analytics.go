@@ -15,7 +15,8 @@ import (
 type Client struct {
 	cfg      Config
 	log      eventLog
-	spool    *spool // nil: events are kept in memory
+	spool    *spool        // nil: events are kept in memory
+	kept     *spoolLetters // nil: dead letters go elsewhere, or nowhere
 	env      *surroundings
 	bare     *surroundings // without Config.Context: plugins may take all of it away
 	loops    []*loop
@@ -58,11 +59,15 @@ func open(cfg Config, log eventLog, leftovers ...eventLog) (*Client, error) {
 	}
 	c := &Client{cfg: cfg, log: log, env: env, bare: bare, closed: make(chan struct{})}
 	if log == nil {
-		if c.spool, err = openSpool(&c.cfg, cfg.spoolID(descs)); err != nil {
+		if c.spool, err = openSpool(&c.cfg, descs); err != nil {
 			closeAll(opened)
 			return nil, fmt.Errorf("analytics: %w", err)
 		}
 		c.log = c.spool.own
+		if cfg.DeadLetters == nil {
+			c.kept = newSpoolLetters(c.spool.own.slot.LettersPath)
+			c.cfg.DeadLetters = c.kept.write
+		}
 	}
 	c.opened = c.log.end()
 	var report func(Outcome)
@@ -307,6 +312,9 @@ func (c *Client) Stats() Stats {
 		Destinations: make(map[string]DestinationStats, len(c.loops)),
 	}
 	s.QueueBytes, s.QueueLimit = c.log.usage()
+	if c.spool != nil {
+		s.Spool = c.spool.stats()
+	}
 	if c.outcomes != nil {
 		s.OutcomesLost = c.outcomes.lost.Load()
 	}
@@ -365,7 +373,7 @@ func (c *Client) end(ctx context.Context) error {
 		c.spool.quit(ctx)
 	}
 	_ = c.Flush(ctx) // what it could not wait for is counted below
-	errs := make([]error, len(c.loops), len(c.loops)+2)
+	errs := make([]error, len(c.loops), len(c.loops)+3)
 	left := make([]Pending, len(c.loops))
 	var wg sync.WaitGroup
 	for i, l := range c.loops {
@@ -381,6 +389,9 @@ func (c *Client) end(ctx context.Context) error {
 	}
 	if c.spool != nil {
 		errs = append(errs, c.spool.shut(ctx))
+	}
+	if c.kept != nil {
+		errs = append(errs, c.kept.close())
 	}
 	errs = slices.DeleteFunc(append(errs, c.pendingError(left)), func(err error) bool { return err == nil })
 	if len(errs) == 1 {

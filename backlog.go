@@ -271,6 +271,20 @@ func (l *backlog) place(name string) *place {
 	return nil
 }
 
+// claim finds the place of a destination, under a former name if it must, or makes one.
+func (l *backlog) claim(name string, former []string) *place {
+	p := l.place(name)
+	for i := 0; p == nil && i < len(former); i++ {
+		if p = l.place(former[i]); p != nil && p.woken != nil {
+			p = nil // of another destination
+		}
+	}
+	if p == nil {
+		p = l.addPlace(name, position{done: l.next})
+	}
+	return p
+}
+
 // position is where a destination stands.
 type position struct {
 	done  uint64 // everything below is finished

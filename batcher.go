@@ -23,6 +23,7 @@ type item struct {
 	failed int       // how often it was named as to be sent again
 	blamed int       // of those, while others arrived
 	atMost int       // answers of RetryAtMost
+	before *past     // of its event in an earlier process, until it is sent in this one
 }
 
 // batcher collects the items of a lane and cuts batches from them: by count, by
@@ -158,11 +159,12 @@ func earliest(a, b time.Time) time.Time {
 }
 
 // cut moves items from the front of q to f, at most n, as long as they fit. Items
-// that have to wait for another of their key are parked on the way.
+// that have to wait for another of their key are parked on the way. Those that were sent
+// by an earlier process share a batch only with others of the same past.
 func (b *batcher) cut(q *queue, f *flight, n int) {
 	bytes := b.limits.Overhead
 	take := func(it *item) bool {
-		if len(f.items) >= n || len(f.items) > 0 && bytes+it.size > b.limits.MaxBytes {
+		if len(f.items) >= n || len(f.items) > 0 && (bytes+it.size > b.limits.MaxBytes || !it.joins(f.items[0])) {
 			return false
 		}
 		bytes += it.size

@@ -149,7 +149,7 @@ func TestCloudSettingsAreChecked(t *testing.T) {
 		"Concurrency": {WriteKey: "secret-key", Concurrency: -1},
 		"Timeout":     {WriteKey: "secret-key", Timeout: -1},
 	} {
-		_, err := analytics.New(analytics.Config{Destinations: []analytics.Destination{c}})
+		_, err := newClient(t, analytics.Config{Destinations: []analytics.Destination{c}})
 		var inv *analytics.InvalidError
 		require.ErrorAs(t, err, &inv, field)
 		if strings.TrimSpace(field) != "Concurrency" && strings.TrimSpace(field) != "Timeout" { // the lane complains first
@@ -372,7 +372,7 @@ func TestPromiseNothingSecretInLogsAndErrors(t *testing.T) {
 			var logged strings.Builder
 			srv := analyticstest.NewServer()
 			srv.Script(analyticstest.Reply{Status: status, Body: []byte(`{"message":"bad event ` + content + ` of key ` + key + `"}`), Times: -1})
-			client, err := analytics.New(analytics.Config{
+			client, err := newClient(t, analytics.Config{
 				WriteKey: key, Endpoint: srv.URL(), HTTPClient: &http.Client{Transport: srv.Transport()}, Logger: textLogger(&logged), MaxAttempts: 3,
 				OnOutcome: func(o analytics.Outcome) {
 					require.NotContains(t, fmt.Sprint(o, o.Err), content)
@@ -453,7 +453,7 @@ func TestCloudWithOAuth(t *testing.T) {
 		})
 	})
 	t.Run("settings are checked by New", func(t *testing.T) {
-		_, err := analytics.New(analytics.Config{Destinations: []analytics.Destination{&analytics.Cloud{WriteKey: "k", Tokens: &analytics.OAuth{}}}})
+		_, err := newClient(t, analytics.Config{Destinations: []analytics.Destination{&analytics.Cloud{WriteKey: "k", Tokens: &analytics.OAuth{}}}})
 		require.ErrorContains(t, err, "ClientID")
 	})
 }

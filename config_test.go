@@ -79,7 +79,7 @@ func start(t *testing.T, cfg analytics.Config) *analytics.Client {
 	if cfg.Logger == nil {
 		cfg.Logger = quiet
 	}
-	client, err := analytics.New(cfg)
+	client, err := newClient(t, cfg)
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithCancel(context.Background())
@@ -92,7 +92,7 @@ func start(t *testing.T, cfg analytics.Config) *analytics.Client {
 // fault makes a client that has to be refused, and returns why.
 func fault(t *testing.T, cfg analytics.Config) error {
 	t.Helper()
-	client, err := analytics.New(cfg)
+	client, err := newClient(t, cfg)
 	if client != nil {
 		_ = client.Close(t.Context())
 	}

@@ -5,8 +5,10 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"iter"
 	"os"
 	"slices"
@@ -50,6 +52,7 @@ const (
 	defaultLetters = 64 << 20
 	maxLetterLine  = 1 << 20 // bytes, with the line feed
 	maxLetterError = 8 << 10 // bytes of error
+	rotatedSuffix  = ".1"
 )
 
 type letterLine struct {
@@ -154,7 +157,7 @@ func (f *DeadLetterFile) makeRoom(n int64) error {
 	if err := f.close(); err != nil {
 		return err
 	}
-	if err := os.Rename(f.Path, f.Path+".1"); err != nil {
+	if err := os.Rename(f.Path, f.Path+rotatedSuffix); err != nil {
 		return err
 	}
 	return f.open()
@@ -206,6 +209,20 @@ func (f *DeadLetterFile) close() error {
 	err := f.file.Close()
 	f.file = nil
 	return err
+}
+
+// setAside renames one of the files, so that letters from now on go into another. It is
+// no error if there is none.
+func (f *DeadLetterFile) setAside(path, aside string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.close(); err != nil {
+		return fmt.Errorf("dead letters: %w", err)
+	}
+	if err := os.Rename(path, aside); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("dead letters: %w", err)
+	}
+	return nil
 }
 
 // Close closes the file. A later Write opens it again.

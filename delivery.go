@@ -45,7 +45,8 @@ type loop struct {
 	owedWait retry.Backoff
 	refused  refusal
 	schedule schedule
-	left     Pending // what Close left; for others once gone is closed
+	keepAt   time.Time // when keep may write again
+	left     Pending   // what Close left; for others once gone is closed
 
 	ctx      context.Context // of deliveries; the loop ends with it
 	cancel   context.CancelFunc
@@ -82,6 +83,11 @@ type source struct {
 	retry retry.Backoff
 
 	reported [reasonCount]uint64 // of what the log evicted
+
+	marked int        // events in the window that have a past
+	pasts  []pastSpan // of events that an earlier process has sent, and that are still to be read
+	kept   keptState  // as it was written last
+	stale  bool       // something is kept, and it may be out of date
 }
 
 // entry is one event in a window.
@@ -97,6 +103,7 @@ type entry struct {
 	err       error
 	sent      int
 	aloft     int       // items that are with Deliver
+	past      *past     // nil: nothing has gone wrong yet
 	since     time.Time // accepted, or read if the clock says that this was earlier
 	resolved  bool
 }
@@ -182,6 +189,7 @@ func (r *result) judge(err error) {
 // refusal is the state of a destination that does not accept our credentials.
 type refusal struct {
 	active bool
+	untold bool    // it began in an earlier process, and nobody was told in this one
 	by     *source // of which the position cannot be true; nil: credentials
 	probe  time.Time
 }
@@ -244,25 +252,26 @@ func newLoop(cfg *Config, d Destination, desc Description, now time.Time) *loop 
 
 // adopt adds a log: call it before run, or through requests.
 func (l *loop) adopt(log eventLog) {
-	c := log.cursor(l.name, l.former(), l.wake)
+	c := log.cursor(l.name, formerNames(l.name, l.desc), l.wake)
 	st := c.state()
 	_, limit := log.usage()
 	s := &source{
 		most: int(min(windowBytes, limit/4)), log: log, cursor: c, base: st.unread, opened: st.end,
 		lines: make(map[string]*item), read: st.done, covered: st.done, ready: l.position == nil,
 	}
+	l.restore(s, len(l.sources) == 0)
 	l.mu.Lock()
 	l.sources = append(l.sources, s)
 	l.mu.Unlock()
 }
 
-// former are the names that the cursor of this destination may have had. An instance
+// formerNames are the names that the cursor of a destination may have had. An instance
 // with a name of its own has had no other.
-func (l *loop) former() []string {
-	if l.name != l.desc.Name {
+func formerNames(name string, desc Description) []string {
+	if name != desc.Name {
 		return nil
 	}
-	return l.desc.Aliases
+	return desc.Aliases
 }
 
 // drop lets go of a log if nothing in it is unfinished here, and keeps its figures.
@@ -275,6 +284,9 @@ func (l *loop) drop(log eventLog) bool {
 	st := s.cursor.state()
 	if st.done < st.end || len(s.window) > 0 || s.asked || l.schedule.goals != nil || l.inflight > 0 && l.position != nil {
 		return false
+	}
+	if s.stale {
+		s.save(keptState{}, time.Now())
 	}
 	l.note()
 	l.mu.Lock()
@@ -335,7 +347,7 @@ func (l *loop) step(now time.Time) (next time.Time) {
 		}
 	}
 	l.endRound(now, &next)
-	return l.answer(now, next)
+	return l.keepUp(now, l.answer(now, next))
 }
 
 // beginRound wakes a scheduled destination: it will read up to the present end of

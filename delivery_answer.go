@@ -34,14 +34,14 @@ func (l *loop) handle(r result, now time.Time) {
 		f.lane.pause(f, w.after, now)
 		l.stillRefused(now)
 		l.count(func(a *account) { a.throttled++ })
-		l.wait(f, w)
+		l.wait(f, w, now)
 	case w.word == WordRetryAtMost:
 		f.atMost++
 		l.failed(f, w, now)
 	case w.word == WordUnauthorized:
 		l.complain(ReasonUnauthorized, nil, w, now)
 		f.due, f.floor = now, now
-		l.wait(f, w)
+		l.wait(f, w, now)
 	case w.word == WordSplit && len(f.items) > 1:
 		l.works(f, now)
 		l.restored(now)
@@ -128,7 +128,7 @@ func (ln *lane) pause(f *flight, d time.Duration, now time.Time) {
 // complain pauses the whole destination: it refuses our credentials, or its
 // position cannot be true.
 func (l *loop) complain(why Reason, by *source, err error, now time.Time) {
-	first := !l.refused.active
+	first := !l.refused.active || l.refused.untold
 	l.refused = refusal{active: true, by: by, probe: now.Add(probePause)}
 	if !first {
 		return
@@ -163,9 +163,11 @@ func (l *loop) resume(now time.Time) {
 }
 
 // wait keeps a batch, as it is, for its next try.
-func (l *loop) wait(f *flight, err error) {
+func (l *loop) wait(f *flight, err error, now time.Time) {
+	p := f.past(now)
 	for _, it := range f.items {
 		it.event.err = err
+		it.event.remember(p)
 	}
 	f.lane.waiting = append(f.lane.waiting, f)
 }
@@ -205,7 +207,7 @@ func (l *loop) failed(f *flight, w *wordError, now time.Time) {
 	}
 	f.floor = now.Add(w.after)
 	f.due = latest(now.Add(pause), f.floor)
-	l.wait(f, w)
+	l.wait(f, w, now)
 }
 
 // split halves a batch. Both halves are tried at once, each from its own start.
@@ -221,8 +223,10 @@ func (l *loop) split(f *flight, suspect bool, now time.Time) {
 		half.lane, half.source, half.suspect, half.apart = f.lane, f.source, suspect, true
 		half.sent, half.tries, half.wins = f.sent, f.tries, f.lane.wins
 		half.due, half.floor = now, now
+		p := half.past(now)
 		for _, it := range half.items {
 			it.flight = half
+			it.event.remember(p)
 		}
 		f.lane.waiting = append(f.lane.waiting, half)
 	}
@@ -308,6 +312,7 @@ func (l *loop) retryItem(it *item, w *wordError, blame bool, now time.Time) {
 	switch w.word {
 	case WordUnauthorized:
 		l.complain(ReasonUnauthorized, nil, w, now)
+		it.event.remember(it.past(time.Time{}))
 		it.lane.batcher.putBack(it)
 		return
 	case WordAgain:
@@ -330,6 +335,11 @@ func (l *loop) retryItem(it *item, w *wordError, blame bool, now time.Time) {
 		pause = it.pause()
 	}
 	it.after = now.Add(pause)
+	floor := it.after
+	if w.after <= 0 { // nobody asked for it
+		floor = time.Time{}
+	}
+	it.event.remember(it.past(floor))
 	it.lane.delayed = append(it.lane.delayed, it)
 }
 

@@ -183,6 +183,7 @@ func (l *loop) end() {
 		}
 	}
 	l.commit()
+	l.keep(now, true)
 	l.note()
 	for _, r := range l.flushes {
 		r.done <- l.left

@@ -170,7 +170,7 @@ func TestAbandonedLoopDeliversNothingAfterClose(t *testing.T) {
 		time.Sleep(500 * time.Millisecond)
 		return []analytics.Item{{Body: []byte("1")}}, nil
 	}
-	client, err := analytics.New(analytics.Config{Destinations: []analytics.Destination{d}})
+	client, err := newClient(t, analytics.Config{Destinations: []analytics.Destination{d}})
 	require.NoError(t, err)
 	track(t, client, "u", "m")
 	time.Sleep(50 * time.Millisecond)
@@ -179,7 +179,9 @@ func TestAbandonedLoopDeliversNothingAfterClose(t *testing.T) {
 	require.Error(t, client.Close(done))
 	time.Sleep(time.Second)
 	require.Empty(t, d.calls(), "delivered after Close")
-	require.Zero(t, client.Stats().Destinations["acme"].Pending, "memory mode counts what is left as dropped")
+	if !analytics.TestSpool {
+		require.Zero(t, client.Stats().Destinations["acme"].Pending, "memory mode counts what is left as dropped")
+	}
 }
 
 // DeadLetters that takes its time keeps the loop from hearing anything else: answers
@@ -222,6 +224,10 @@ func TestAttemptsOfWhatCloseDrops(t *testing.T) {
 		track(t, client, "u", "m")
 		time.Sleep(10 * time.Minute)
 		require.Error(t, client.Close(in(t, 0)))
+		if analytics.TestSpool {
+			require.Empty(t, seen.of("m"), "it stays in the spool")
+			return
+		}
 		require.Equal(t, analytics.ReasonClosed, seen.of("m")[0].Reason)
 		require.Equal(t, len(d.calls()), seen.of("m")[0].Attempts)
 	})
@@ -386,7 +392,7 @@ func TestRetryAfterOfItemsDoesNotStopTheLane(t *testing.T) {
 }
 
 func TestNilContext(t *testing.T) {
-	client, err := analytics.New(analytics.Config{Destinations: []analytics.Destination{newDouble("acme")}})
+	client, err := newClient(t, analytics.Config{Destinations: []analytics.Destination{newDouble("acme")}})
 	require.NoError(t, err)
 	var none context.Context
 	require.NoError(t, client.Track(none, analytics.Track{UserID: "u", Event: "E"}))

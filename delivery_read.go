@@ -93,6 +93,10 @@ func (l *loop) readSome(s *source, n int, now time.Time) bool {
 		if e.since = e.accepted(); e.since.After(now) {
 			e.since = now
 		}
+		if e.past = s.recall(r.seq); e.past != nil {
+			e.sent = e.past.sent
+			s.marked++
+		}
 		s.window = append(s.window, e)
 		s.read = r.seq + 1
 		if l.ctx.Err() == nil {
@@ -134,6 +138,9 @@ func (s *source) shrink() {
 	n := 0
 	for n < len(s.window) && s.window[n].resolved {
 		s.bytes -= s.window[n].bytes
+		if s.window[n].past != nil {
+			s.marked--
+		}
 		n++
 	}
 	s.window = slices.Delete(s.window, 0, n)
@@ -278,7 +285,14 @@ func (l *loop) enqueue(it *item) {
 		}
 		it.event.source.queueKey(it)
 	}
-	ln.batcher.add(it)
+	if p := it.event.past; p != nil {
+		it.inherit(p)
+	}
+	if it.after.IsZero() {
+		ln.batcher.add(it)
+	} else {
+		ln.delayed = append(ln.delayed, it)
+	}
 }
 
 // queueKey links an item behind the last unresolved one of its key.

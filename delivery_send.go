@@ -70,6 +70,7 @@ func (l *loop) launchNew(ln *lane, now time.Time, next *time.Time) bool {
 	}
 	f := &flight{lane: ln, source: q.id.source}
 	b.cut(q, f, ln.room(q.id.group, now))
+	f.inherit()
 	l.expire(f, now)
 	if len(f.items) > 0 {
 		l.cover(f)

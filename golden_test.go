@@ -208,7 +208,7 @@ func TestEveryKeyOfTheSpecIsInAGoldenFile(t *testing.T) {
 func TestGoldenMessagesPassTheAPI(t *testing.T) {
 	srv := analyticstest.NewServer()
 	t.Cleanup(srv.Close)
-	client, err := analytics.New(analytics.Config{WriteKey: "wk-1", Endpoint: srv.URL(), HTTPClient: &http.Client{Transport: srv.Transport()}, FlushInterval: -1})
+	client, err := newClient(t, analytics.Config{WriteKey: "wk-1", Endpoint: srv.URL(), HTTPClient: &http.Client{Transport: srv.Transport()}, FlushInterval: -1})
 	require.NoError(t, err)
 	sent := map[string]bool{}
 	for _, g := range goldens() {
@@ -239,7 +239,7 @@ func TestGoldenMessagesPassTheAPI(t *testing.T) {
 func TestWhatIsAcceptedPassesTheAPI(t *testing.T) {
 	srv := analyticstest.NewServer()
 	t.Cleanup(srv.Close)
-	client, err := analytics.New(analytics.Config{WriteKey: "wk-1", Endpoint: srv.URL(), HTTPClient: &http.Client{Transport: srv.Transport()}, FlushInterval: -1})
+	client, err := newClient(t, analytics.Config{WriteKey: "wk-1", Endpoint: srv.URL(), HTTPClient: &http.Client{Transport: srv.Transport()}, FlushInterval: -1})
 	require.NoError(t, err)
 	docs := eventDocuments()
 	for _, key := range []string{"messageId", "timestamp", "userId", "anonymousId", "event", "name", "category", "groupId", "previousId", "properties", "traits", "integrations", "context", "channel", "sentAt"} {

@@ -527,7 +527,7 @@ func TestPathsOfBadValues(t *testing.T) {
 			require.Equal(t, []string{path}, faultsOf(t, r.refused(analytics.Track{UserID: "u", Event: "E", Context: c})))
 			ctx := analytics.NewContext(t.Context(), c)
 			require.Equal(t, []string{path}, faultsOf(t, r.Enqueue(ctx, analytics.Track{UserID: "u", Event: "E"})))
-			_, err := analytics.New(analytics.Config{Destinations: []analytics.Destination{&recorder{}}, Context: c})
+			_, err := newClient(t, analytics.Config{Destinations: []analytics.Destination{&recorder{}}, Context: c})
 			require.ErrorContains(t, err, "C"+path[1:]+": ")
 		})
 	}

@@ -172,6 +172,19 @@ func (o *outcomes) run() {
 		case outcome := <-o.queue:
 			o.tell(outcome)
 		case <-o.stop:
+			o.empty()
+			return
+		}
+	}
+}
+
+// empty tells what is still in the queue: stop may win although there is something.
+func (o *outcomes) empty() {
+	for {
+		select {
+		case outcome := <-o.queue:
+			o.tell(outcome)
+		default:
 			return
 		}
 	}

@@ -160,7 +160,7 @@ func TestPanicOfAPluginNamesItsType(t *testing.T) {
 		require.ErrorContains(t, r.Track(t.Context(), aTrack), "*analytics_test.brittle")
 	})
 	t.Run("a nil plugin is a fault of the configuration", func(t *testing.T) {
-		_, err := analytics.New(analytics.Config{Destinations: []analytics.Destination{&recorder{}}, Plugins: []analytics.Plugin{nothing{}, nil}})
+		_, err := newClient(t, analytics.Config{Destinations: []analytics.Destination{&recorder{}}, Plugins: []analytics.Plugin{nothing{}, nil}})
 		require.ErrorContains(t, err, "Plugins[1]")
 	})
 }

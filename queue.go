@@ -183,13 +183,11 @@ func (l *memoryLog) retain() {
 	l.free = nil
 }
 
-func (l *memoryLog) cursor(name string, _ []string, wake chan<- struct{}) logCursor {
+func (l *memoryLog) cursor(name string, former []string, wake chan<- struct{}) logCursor {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	p := l.place(name)
-	if p == nil {
-		p = l.addPlace(name, position{done: l.next})
-	}
+	p := l.claim(name, former)
+	p.name = name
 	p.begin(wake)
 	return &memoryCursor{place: p}
 }

@@ -60,7 +60,7 @@ func newRecording(t *testing.T, cfg analytics.Config) *recording {
 	r := &recording{t: t, recorder: &recorder{}}
 	cfg.Destinations = []analytics.Destination{r.recorder}
 	var err error
-	r.Client, err = analytics.New(cfg)
+	r.Client, err = newClient(t, cfg)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = r.Close(context.Background()) })
 	return r

@@ -38,9 +38,10 @@ type Spool struct {
 	Dir string
 
 	// ID says whose events these are: only a client with the same one delivers what a
-	// dead process has left. Empty stands for the names of the destinations, with the
-	// endpoint of the cloud mode; then it is enough if the names of the one are among
-	// those of the other, so that destinations may come and go.
+	// dead process has left. Give different programs that share a directory different
+	// ones. Without an ID, clients belong together that have a destination in common,
+	// unless they have one under the same name with different endpoints; so
+	// destinations may come and go.
 	ID string
 
 	// RingDir is where the ring of the slot is kept, if not in Dir: on a tmpfs, a disk
@@ -133,20 +134,22 @@ func (s *Spool) validate(f *faults) {
 type spool struct {
 	cfg    *Config
 	id     string
+	former string // names that its destinations have had
 	log    *slog.Logger
 	deal   func(eventLog)             // brings an adopted log to the loops
 	leave  func(eventLog) (done bool) // takes it away, once nothing in it is unfinished
 	own    *diskLog
 	stop   chan struct{}
-	gone   chan struct{}
+	ended  chan struct{}
 	mu     sync.Mutex
 	others []*diskLog
+	past   spoolCounts     // of logs that were adopted and are used up
 	newer  map[string]bool // slots of a newer version that were reported
 }
 
 // openSpool takes a slot in the directory.
-func openSpool(cfg *Config, id string) (*spool, error) {
-	s := &spool{cfg: cfg, id: id, log: cfg.Logger, stop: make(chan struct{}), gone: make(chan struct{}), newer: make(map[string]bool)}
+func openSpool(cfg *Config, descs []Description) (*spool, error) {
+	s := &spool{cfg: cfg, id: cfg.spoolID(descs), former: cfg.former(descs), log: cfg.Logger, stop: make(chan struct{}), ended: make(chan struct{}), newer: make(map[string]bool)}
 	if err := s.fs().MkdirAll(cfg.Spool.Dir); err != nil {
 		return nil, fault("Spool.Dir", err)
 	}
@@ -184,7 +187,7 @@ func (s *spool) openSlot(path string, adopt bool) (*diskLog, error) {
 	case err != nil:
 		return nil, err
 	}
-	mine := slot.Fresh || slot.Damaged || related(slot.ID.Spool, s.id)
+	mine := slot.Fresh || slot.Damaged || s.related(slot.ID.Spool)
 	if idle := slot.Idle(); adopt && (idle || !mine) || !adopt && !mine && !idle {
 		return nil, slot.Unlock()
 	}
@@ -195,12 +198,12 @@ func (s *spool) openSlot(path string, adopt bool) (*diskLog, error) {
 	if err == nil {
 		return log, nil
 	}
-	err = errors.Join(err, slot.Unlock())
 	if errors.Is(err, wal.ErrVersion) {
 		s.report(path)
-		return nil, nil
+	} else {
+		s.log.Error("spool: a slot cannot be read now and is left alone", "slot", path, "error", err)
 	}
-	return nil, err
+	return nil, slot.Unlock()
 }
 
 func (s *spool) report(path string) {
@@ -226,43 +229,64 @@ func (s *spool) settings(adopted bool) logSettings {
 	return o
 }
 
-// spoolID is who a client is among those that share a directory. It holds no secrets.
+// spoolID is who a client is among those that share a directory, without secrets: what
+// the user has said, or its destinations, each a line with name and endpoint.
 func (c *Config) spoolID(descs []Description) string {
 	if c.Spool.ID != "" {
-		return "id " + c.Spool.ID
+		return givenID + c.Spool.ID
 	}
-	var names []string
+	var lines []string
 	for i, d := range c.Destinations {
-		name := instanceName(d, descs[i])
+		line := strings.ReplaceAll(instanceName(d, descs[i]), "\n", " ") + "\t"
 		if cloud, ok := as[*Cloud](d); ok {
-			name += " at " + cmp.Or(cloud.Endpoint, cloudHosts[cloud.Region])
+			line += cmp.Or(cloud.Endpoint, cloudHosts[cloud.Region])
 		}
-		names = append(names, strings.ReplaceAll(name, "\n", " "))
+		lines = append(lines, line)
 	}
-	slices.Sort(names)
-	return namesPrefix + strings.Join(names, "\n")
+	slices.Sort(lines)
+	return strings.Join(lines, "\n")
 }
 
-const namesPrefix = "names "
+const givenID = "id "
 
-// related tells whether a client may deliver what another has left.
-func related(a, b string) bool {
-	namesA, okA := strings.CutPrefix(a, namesPrefix)
-	namesB, okB := strings.CutPrefix(b, namesPrefix)
-	if !okA || !okB {
-		return a == b
+// former are the names that destinations of this client have had, as lines of an ID.
+func (c *Config) former(descs []Description) string {
+	var lines []string
+	for i, d := range c.Destinations {
+		for _, name := range formerNames(instanceName(d, descs[i]), descs[i]) {
+			lines = append(lines, strings.ReplaceAll(name, "\n", " ")+"\t")
+		}
 	}
-	return within(namesA, namesB) || within(namesB, namesA)
+	return strings.Join(lines, "\n")
 }
 
-func within(a, b string) bool {
-	all := strings.Split(b, "\n")
-	for name := range strings.SplitSeq(a, "\n") {
-		if !slices.Contains(all, name) {
+// related tells whether a client may deliver what another has left: the user says so,
+// or they have a destination in common and none under one name with two endpoints.
+func (s *spool) related(other string) bool {
+	if strings.HasPrefix(s.id, givenID) || strings.HasPrefix(other, givenID) {
+		return s.id == other
+	}
+	mine := endpoints(s.former + "\n" + s.id)
+	common := false
+	for name, endpoint := range endpoints(other) {
+		have, ok := mine[name]
+		if ok && have != endpoint {
 			return false
 		}
+		common = common || ok
 	}
-	return true
+	return common
+}
+
+// endpoints takes the lines of an ID apart.
+func endpoints(id string) map[string]string {
+	m := make(map[string]string)
+	for line := range strings.SplitSeq(id, "\n") {
+		if name, endpoint, ok := strings.Cut(line, "\t"); ok {
+			m[name] = endpoint
+		}
+	}
+	return m
 }
 
 // start begins to look after what others leave.
@@ -272,7 +296,7 @@ func (s *spool) start(deal func(eventLog), leave func(eventLog) bool) {
 }
 
 func (s *spool) run() {
-	defer close(s.gone)
+	defer close(s.ended)
 	tick := time.NewTicker(adoptEvery)
 	defer tick.Stop()
 	for {
@@ -336,6 +360,8 @@ func (s *spool) release() {
 		}
 		s.mu.Lock()
 		s.others = slices.DeleteFunc(s.others, func(l *diskLog) bool { return l == log })
+		s.past.recovered += log.counts.recovered
+		s.past.quarantined += log.counts.quarantined
 		s.mu.Unlock()
 	}
 }
@@ -344,12 +370,12 @@ func (s *spool) release() {
 func (s *spool) quit(ctx context.Context) {
 	close(s.stop)
 	select {
-	case <-s.gone:
+	case <-s.ended:
 	case <-ctx.Done():
 		grace := time.NewTimer(abandonAfter)
 		defer grace.Stop()
 		select {
-		case <-s.gone:
+		case <-s.ended:
 		case <-grace.C:
 		}
 	}
@@ -378,4 +404,60 @@ func (l *diskLog) unfinished() uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.next - min(l.finishedBelow(), l.next)
+}
+
+// SpoolStats is the state of a spool.
+type SpoolStats struct {
+	// Slot is the directory of this process in Spool.Dir. Ring says how calls write:
+	// "mapped", "write per call", "memory only", or "" if there is no ring at present.
+	Slot, Ring string
+
+	// Fault is why the disk does not take events just now, nil if it does.
+	Fault error
+
+	// InMemory is how many bytes wait in memory for the disk to take them; those that
+	// are in the ring as well survive the process. AtRisk is how many events are in files
+	// of which a sync has failed.
+	InMemory int64
+	AtRisk   uint64
+
+	// Recovered is how many events were found in the rings of dead processes, Quarantined
+	// how many damaged places were copied aside, and Adopted how many slots of others are
+	// being drained at present.
+	Recovered, Quarantined uint64
+	Adopted                int
+}
+
+// stats adds up what the logs know.
+func (s *spool) stats() SpoolStats {
+	st := SpoolStats{Slot: s.own.slot.Path}
+	s.own.describe(&st)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st.Adopted = len(s.others)
+	st.Recovered, st.Quarantined = st.Recovered+s.past.recovered, st.Quarantined+s.past.quarantined
+	for _, log := range s.others {
+		log.describe(&st)
+	}
+	return st
+}
+
+// describe adds the state of one log.
+func (l *diskLog) describe(st *SpoolStats) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if ring := l.ring.Load(); ring != nil && !l.opts.adopted && !l.stopped {
+		st.Ring = ring.Use().String()
+	}
+	if st.Fault == nil {
+		st.Fault = l.fault
+	}
+	st.InMemory += l.heapBytes
+	for _, s := range l.segments {
+		if s.disk != nil && s.disk.atRisk {
+			st.AtRisk += s.end - s.first
+		}
+	}
+	st.Recovered += l.counts.recovered
+	st.Quarantined += l.counts.quarantined
 }

@@ -2,6 +2,7 @@ package analytics
 
 import (
 	"errors"
+	"io/fs"
 	"slices"
 	"time"
 
@@ -10,8 +11,9 @@ import (
 
 // diskPlace is what a place has on disk.
 type diskPlace struct {
-	file  *wal.CursorFile // nil: it cannot be opened
-	saved position
+	file    *wal.CursorFile // nil: it cannot be opened
+	saved   position
+	unnamed bool // the name of the file may not survive a loss of power
 }
 
 // diskCursor is a place in a diskLog, with what its reader has at hand.
@@ -24,6 +26,7 @@ type diskCursor struct {
 	next   uint64 // the sequence number that the reader comes to next, or one before it
 	ringAt uint64 // the position in the ring of ringTo
 	ringTo uint64
+	rings  int       // and the ring
 	failed time.Time // when the file could not be read any more; zero: it can
 }
 
@@ -41,18 +44,16 @@ func (l *diskLog) cursor(name string, former []string, wake chan<- struct{}) log
 	return &diskCursor{place: p, log: l}
 }
 
-// claim finds the place of a destination, under a former name if it must, or makes one.
+// claim finds the place of a destination, or makes one.
 func (l *diskLog) claim(name string, former []string, wake chan<- struct{}) *place {
+	files := make([]string, len(former))
+	for i, f := range former {
+		files[i] = wal.FileName(f)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	p := l.place(wal.FileName(name))
-	for i := 0; p == nil && i < len(former); i++ {
-		if p = l.place(wal.FileName(former[i])); p != nil && p.woken != nil {
-			p = nil // of another destination
-		}
-	}
-	if p == nil {
-		p = l.addPlace(wal.FileName(name), position{done: l.next})
+	p := l.backlog.claim(wal.FileName(name), files)
+	if p.disk == nil {
 		p.disk = &diskPlace{}
 	}
 	p.begin(wake)
@@ -65,22 +66,33 @@ func (l *diskLog) openCursor(p *place, name string) {
 	l.files.Lock()
 	defer l.files.Unlock()
 	err := l.renameCursor(p, name)
-	if p.disk.file == nil && err == nil {
-		p.disk.file, _, _, _, err = wal.OpenCursor(l.slot.FS, l.slot.CursorPath(name))
+	for range 2 { // a fault may be over at once
+		if err = errors.Join(l.save(p, true), err); p.disk.file != nil {
+			break
+		}
 	}
-	if err == nil {
-		err = errors.Join(l.save(p, true), p.disk.file.Sync(), l.slot.SyncNames())
+	if p.disk.file != nil {
+		err = errors.Join(err, p.disk.file.Sync(), l.slot.SyncNames())
 	}
-	if err != nil {
-		l.complain("a cursor cannot be written", err)
+	if p.disk.unnamed = err != nil; err == nil {
+		return
 	}
+	l.mu.Lock()
+	l.cursorless = l.cursorless || p.disk.file == nil
+	l.mu.Unlock()
+	poke(l.kick)
+	l.complain("a cursor cannot be written", err)
 }
 
 func (l *diskLog) renameCursor(p *place, name string) error {
 	if p.name == name {
 		return nil
 	}
-	if err := l.slot.FS.Rename(l.slot.CursorPath(p.name), l.slot.CursorPath(name)); err != nil {
+	fsys, slot := l.slot.FS, l.slot
+	if err := fsys.Rename(slot.StatePath(p.name), slot.StatePath(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err // before the cursor: where that is missing, nobody looks for the rest
+	}
+	if err := fsys.Rename(slot.CursorPath(p.name), slot.CursorPath(name)); err != nil {
 		return err
 	}
 	l.mu.Lock()
@@ -95,7 +107,14 @@ func (l *diskLog) save(p *place, force bool) error {
 	at := position{p.done, slices.Clone(p.ahead)}
 	l.mu.Unlock()
 	d := p.disk
-	if d.file == nil || !force && at.done == d.saved.done && slices.Equal(at.ahead, d.saved.ahead) {
+	if d.file == nil {
+		var err error
+		if d.file, _, _, _, err = wal.OpenCursor(l.slot.FS, l.slot.CursorPath(p.name)); err != nil {
+			return err
+		}
+		d.unnamed, force = true, true
+	}
+	if !force && at.done == d.saved.done && slices.Equal(at.ahead, d.saved.ahead) {
 		return nil
 	}
 	ahead := make([]wal.Span, len(at.ahead))
@@ -141,7 +160,11 @@ func (c *diskCursor) keep(b []byte) error {
 	if l.sealed {
 		return ErrClosed
 	}
-	return wal.Replace(l.slot.FS, l.slot.StatePath(c.name), b)
+	err := wal.Replace(l.slot.FS, l.slot.StatePath(c.name), b)
+	if err != nil {
+		l.complain("what a destination keeps cannot be written", err)
+	}
+	return err
 }
 
 func (c *diskCursor) kept() []byte {
@@ -239,7 +262,7 @@ func (c *diskCursor) readRing(r *reading) error {
 		return errNoRing
 	}
 	pos := l.at
-	if c.ringTo == c.at && c.ringAt >= l.at {
+	if c.ringTo == c.at && c.ringAt >= l.at && c.rings == l.rings {
 		pos = c.ringAt
 	}
 	next, err := ring.Each(pos, ring.Extent(), func(rec wal.Record) bool {
@@ -249,7 +272,7 @@ func (c *diskCursor) readRing(r *reading) error {
 		r.miss(r.to)
 	}
 	c.apply(r)
-	c.ringTo, c.ringAt = c.at, next
+	c.ringTo, c.ringAt, c.rings = c.at, next, l.rings
 	return err
 }
 

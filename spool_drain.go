@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"time"
 
@@ -32,13 +33,16 @@ func (l *diskLog) run() {
 	defer drain.stop()
 	defer sync.stop()
 	defer watch.stop()
-	watch.set(watchPause)
+	watch.set(l.watchPause())
 	for {
 		select {
 		case <-l.stop:
 			return
 		case <-l.kick:
 			drain.set(l.pause())
+			if l.opts.mode == Interval {
+				sync.set(l.opts.interval)
+			}
 			continue
 		case <-l.urge:
 		case <-drain.c():
@@ -48,15 +52,16 @@ func (l *diskLog) run() {
 			l.callRound()
 		case <-watch.c():
 			watch.rang()
-			watch.set(watchPause)
 			l.watch()
+			watch.set(l.watchPause())
 		}
+		r := l.takeRound() // before the drain: what comes during it may not be covered
 		err := l.drain()
-		if r := l.takeRound(); r != nil {
-			l.serve(r, err)
+		names := l.settleNames()
+		if r != nil {
+			l.serve(r, errors.Join(err, names))
 		}
-		l.collect()
-		if err != nil {
+		if !l.collect() || err != nil || names != nil {
 			drain.set(mendPause)
 		}
 		if l.opts.mode != Never && l.behind() {
@@ -212,6 +217,14 @@ func (l *diskLog) heldHeap() bool {
 func (l *diskLog) drainRing() error {
 	ring := l.ring.Load()
 	if ring == nil {
+		if l.opts.adopted {
+			return nil
+		}
+		if l.nameless {
+			if err := l.settleNames(); err != nil {
+				return err
+			}
+		}
 		return l.attach()
 	}
 	for {
@@ -263,8 +276,8 @@ func (l *diskLog) passFinished() {
 // them are gone. What is missing before it is passed over.
 func (l *diskLog) toDrain() *segment {
 	for _, s := range l.segments {
-		if l.drained < s.end {
-			l.drained = max(l.drained, s.first)
+		if from := max(l.drained, s.first); from < s.end {
+			l.drained = from
 			return s
 		}
 	}
@@ -284,6 +297,7 @@ func (l *diskLog) drainSegment(ring *wal.Ring, s *segment, pos uint64, extent wa
 		var w *wal.FrameWriter
 		if s != nil && s.disk.file != nil {
 			w = s.disk.file.Frames()
+			w.Grow(min(extent.Bytes(pos), drainedRun) + wal.FrameSize)
 		}
 		seq, bytes := from, int64(0)
 		next, err := ring.Each(pos, extent, func(r wal.Record) bool {
@@ -389,6 +403,12 @@ func (l *diskLog) divide(s *segment) {
 		return
 	}
 	d.ended = true
+	l.endSegment(s)
+}
+
+// endSegment makes what is still to be written of s a segment of its own; mu is held.
+func (l *diskLog) endSegment(s *segment) {
+	d := s.disk
 	i := slices.Index(l.segments, s)
 	if i < 0 || d.drained == s.end && s.full {
 		return
@@ -471,7 +491,6 @@ func (l *diskLog) callRound() {
 // serve syncs what was drained, for all who wait.
 func (l *diskLog) serve(r *syncRound, drained error) {
 	r.err = errors.Join(drained, l.syncSegments())
-	_ = l.saveCursors(true) // which may be behind after a loss of power
 	l.mu.Lock()
 	if slices.ContainsFunc(l.segments, func(s *segment) bool { return s.disk != nil && s.disk.atRisk }) {
 		r.risk = errAtRisk
@@ -479,9 +498,9 @@ func (l *diskLog) serve(r *syncRound, drained error) {
 	if r.err == nil && slices.ContainsFunc(l.segments, func(s *segment) bool { return s.disk != nil && s.disk.heap != nil }) {
 		r.err = l.fault
 	}
-	l.counts.syncs++
 	l.mu.Unlock()
 	close(r.done)
+	_ = l.saveCursors(true) // for which nobody waits: they may be behind after a loss of power
 }
 
 var errAtRisk = errors.New("an earlier sync failed, and what it had to write may be lost with the power")
@@ -531,9 +550,48 @@ func (l *diskLog) failSync(s *segment, err error) {
 	defer l.drains.Unlock()
 	l.mu.Lock()
 	s.disk.atRisk = true
+	l.risked = true
 	l.mu.Unlock()
 	l.divide(s)
 	l.complain("a sync failed: what was not synced before is at risk", err)
+}
+
+// settleNames writes who the slot is, and brings the names of its files to the disk, where
+// that failed when the log was opened.
+func (l *diskLog) settleNames() error {
+	l.mu.Lock()
+	unsaved := l.unsaved
+	places := slices.Clone(l.places)
+	l.mu.Unlock()
+	l.files.Lock()
+	defer l.files.Unlock()
+	for _, p := range places {
+		if p.disk.file == nil || p.disk.unnamed {
+			unsaved = true
+			if err := l.save(p, true); err != nil {
+				return err
+			}
+		}
+	}
+	if !unsaved {
+		return nil
+	}
+	for _, p := range places {
+		if err := p.disk.file.Sync(); err != nil {
+			return err
+		}
+	}
+	if err := errors.Join(l.slot.Save(), l.slot.SyncNames()); err != nil {
+		return err
+	}
+	for _, p := range places {
+		p.disk.unnamed = false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.unsaved, l.cursorless = false, false
+	l.invite()
+	return nil
 }
 
 // behind tells whether there is something to be synced.
@@ -561,17 +619,27 @@ func (l *diskLog) saveCursors(sync bool) error {
 	return errors.Join(errs...)
 }
 
+// mostGarbage is how many files may wait for a cursor that cannot be synced: the disk is
+// to stay within its bound.
+const mostGarbage = 16
+
 // collect removes the files of segments that are gone, behind the cursors that have
-// passed them.
-func (l *diskLog) collect() {
+// passed them. It returns false if it has to be called again.
+func (l *diskLog) collect() bool {
 	l.mu.Lock()
 	garbage := l.garbage
 	l.garbage = nil
 	l.mu.Unlock()
 	if len(garbage) == 0 {
-		return
+		return true
 	}
-	_ = l.saveCursors(true)
+	if err := l.saveCursors(true); err != nil && len(garbage) < mostGarbage {
+		l.complain("a cursor cannot be written", err)
+		l.mu.Lock()
+		l.garbage = append(garbage, l.garbage...)
+		l.mu.Unlock()
+		return false
+	}
 	l.drains.Lock()
 	defer l.drains.Unlock()
 	for _, s := range garbage {
@@ -582,10 +650,11 @@ func (l *diskLog) collect() {
 		if file == nil {
 			continue
 		}
-		if err := errors.Join(file.Close(), l.slot.FS.Remove(file.Name())); err != nil {
+		if err := errors.Join(file.Close(), l.slot.FS.Remove(file.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			l.complain("a segment cannot be removed", err)
 		}
 	}
+	return true
 }
 
 // discard is called for a segment that is gone.
@@ -602,8 +671,14 @@ func (l *diskLog) discard(s *segment) {
 	poke(l.kick)
 }
 
-// watch bounds the log by what is free on the disk.
+// watch sees whether the slot is still there, and bounds the log by what is free on the
+// disk.
 func (l *diskLog) watch() {
+	l.recoverNames()
+	l.bound()
+}
+
+func (l *diskLog) bound() {
 	free, err := l.slot.FS.Free(l.slot.Path)
 	if err != nil {
 		free = freeCeiling
@@ -612,6 +687,17 @@ func (l *diskLog) watch() {
 	defer l.mu.Unlock()
 	l.limit = max(min(l.opts.limit, l.charged+free-l.opts.minFree), 0)
 	l.invite()
+}
+
+// watchPause is how long to wait for the next look: short while the log is bounded by
+// the disk.
+func (l *diskLog) watchPause() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.limit < l.opts.limit || l.fault != nil {
+		return time.Second
+	}
+	return watchPause
 }
 
 // quarantine keeps a copy of what is damaged, and reports it.
@@ -650,11 +736,14 @@ func (l *diskLog) shutDown(ctx context.Context) error {
 	l.close()
 	err := l.drain()
 	if r := l.takeRound(); r != nil {
-		l.serve(r, err)
+		l.serve(r, errors.Join(err, l.settleNames()))
 	}
-	l.removeFinished()
-	l.collect()
-	clean := err == nil
+	collected := true
+	if l.saveCursors(true) == nil {
+		l.removeFinished()
+	}
+	collected = l.collect()
+	clean := err == nil && collected && !l.risked && !l.unsaved
 	if ctx.Err() == nil && l.opts.mode != Never {
 		clean = clean && l.syncSegments() == nil && l.saveCursors(true) == nil
 	} else {
@@ -663,10 +752,16 @@ func (l *diskLog) shutDown(ctx context.Context) error {
 	}
 	l.mu.Lock()
 	l.stopped = true
+	late := l.round
+	l.round = nil
 	segments, places := l.segments, l.places
 	ring := l.ring.Load()
 	empty := err == nil && !l.held
 	l.mu.Unlock()
+	if late != nil {
+		late.err = ErrClosed
+		close(late.done)
+	}
 	l.drains.Lock()
 	defer l.drains.Unlock()
 	l.recent.Clear()
@@ -685,12 +780,12 @@ func (l *diskLog) shutDown(ctx context.Context) error {
 	l.files.Unlock()
 	if ring != nil {
 		if empty {
-			clean = ring.Restart(l.slot.ID.Slot) == nil && clean
+			clean = errors.Join(ring.Restart(l.slot.ID.Slot), ring.Mark(l.next)) == nil && clean
 		}
 		_ = ring.Close()
 	}
 	if clean {
-		l.slot.ID.Clean = true
+		l.slot.ID.Clean, l.slot.ID.Next = true, l.next
 		_ = l.slot.Save()
 	}
 	return l.slot.Unlock()

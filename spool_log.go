@@ -34,17 +34,23 @@ type diskLog struct {
 	recent wal.Recent
 
 	// under mu:
+	rings      int    // how often there was another ring
 	at         uint64 // position in the ring of the first record that is not drained
 	drained    uint64 // its sequence number, or one before it
 	held       bool   // the ring is not given back: what an earlier process left is in it
 	idle       bool   // the ring is empty: the next event wakes the drainer
 	urged      bool   // the drainer was told to hurry
 	starved    bool   // a call was refused for the ring was full
+	unsaved    bool   // who the slot is, or the names in it, may not survive a loss of power
+	nameless   bool   // without what could not be saved, the next process does not find the ring
+	risked     bool   // a sync failed
+	cursorless bool   // a destination has no file yet: what is accepted now would not be for it after a crash
 	stopped    bool   // shut: nothing is read or written any more
 	fault      error  // of the last drain
 	complained map[string]bool
 	heapBytes  int64 // of segments in memory
 	garbage    []*segment
+	stale      []string // files of segments in which there is nothing
 	round      *syncRound
 	counts     spoolCounts
 
@@ -89,7 +95,6 @@ type diskSegment struct {
 type spoolCounts struct {
 	quarantined uint64 // places that were damaged
 	recovered   uint64 // events found in the ring
-	syncs       uint64
 }
 
 type syncRound struct {
@@ -115,6 +120,9 @@ func (l *diskLog) append(at int64, flags recordFlags, body []byte) error {
 	}
 	sum := ring.Sum(body)
 	l.mu.Lock()
+	if now := l.ring.Load(); now != ring { // just moved, see rebuild
+		ring, sum = now, now.Sum(body)
+	}
 	s, err := l.admit(diskCost(len(body)))
 	if err == nil {
 		var pos uint64
@@ -132,11 +140,20 @@ func (l *diskLog) append(at int64, flags recordFlags, body []byte) error {
 	return refusedBy(err)
 }
 
+// admit is that of the backlog, where all destinations have their cursors.
+func (l *diskLog) admit(n int) (*segment, error) {
+	if l.cursorless && !l.closed {
+		return nil, ErrQueueFull
+	}
+	return l.backlog.admit(n)
+}
+
 // appendPerCall is append where a call writes to the ring by a system call, which may
 // take long: the others that call wait, and nobody else.
 func (l *diskLog) appendPerCall(ring *wal.Ring, at int64, flags recordFlags, body []byte) error {
 	l.calls.Lock()
 	defer l.calls.Unlock()
+	ring = l.ring.Load()
 	l.mu.Lock()
 	_, err := l.admit(diskCost(len(body)))
 	var pos uint64
@@ -154,8 +171,10 @@ func (l *diskLog) appendPerCall(ring *wal.Ring, at int64, flags recordFlags, bod
 		return refusedBy(err)
 	}
 	l.mu.Lock()
-	s, err := l.admit(diskCost(len(body)))
-	if err == nil {
+	s := l.tail() // that admit has chosen, or what it was divided into
+	if l.closed {
+		err = ErrClosed
+	} else {
 		ring.Commit(pos, len(body))
 		l.accepted(s, ring, len(body))
 	}
@@ -201,8 +220,9 @@ func (l *diskLog) signals(ring *wal.Ring, err error) (kick, urge bool) {
 	if err == nil && l.idle {
 		l.idle, kick = false, true
 	}
-	if full := errors.Is(err, wal.ErrRingFull); full || !l.urged && 4*(ring.Tail()-l.at) >= uint64(ring.Size()) {
-		l.starved = l.starved || full
+	full := errors.Is(err, wal.ErrRingFull)
+	l.starved = l.starved || full
+	if l.fault == nil && (full || !l.urged && (4*(ring.Tail()-l.at) >= uint64(ring.Size()) || l.next >= l.wakeAt || l.written >= l.wakeOn)) {
 		l.urged, urge = true, true
 	}
 	return kick, urge

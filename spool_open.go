@@ -3,6 +3,7 @@ package analytics
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"path/filepath"
 
@@ -21,21 +22,45 @@ func openDiskLog(slot *wal.Slot, opts logSettings, log *slog.Logger) (*diskLog, 
 	}
 	l.hole, l.least, l.dropped = ReasonCorrupt, leastDiskSegment, l.discard
 	l.least = min(l.least, l.segmentSize)
-	damaged, err := l.loadSegments()
+	damaged, err := l.load()
 	if err != nil {
-		return nil, err
-	}
-	if err := l.loadCursors(); err != nil {
 		l.closeFiles()
 		return nil, err
 	}
-	lostRing := l.loadRing()
-	l.identify(damaged || lostRing || slot.Damaged)
+	l.identify(damaged)
 	l.closed = opts.adopted
-	l.watch()
+	l.bound()
+	l.show(l.next, l.written)
 	l.judge(l.settleIn())
+	if len(l.segments) > 0 && opts.mode != Never {
+		l.callRound() // what an earlier process has left
+		poke(l.urge)
+	}
 	go l.run()
 	return l, nil
+}
+
+// load reads all that is in the slot, and changes nothing but what is known to be of no
+// use. damaged tells that numbers may have been given out that are not known any more.
+func (l *diskLog) load() (damaged bool, err error) {
+	torn, err := l.loadSegments()
+	if err != nil {
+		return false, err
+	}
+	if err := l.loadCursors(); err != nil {
+		return false, err
+	}
+	certain, err := l.loadRing()
+	if err != nil {
+		return false, err
+	}
+	if id := &l.slot.ID; id.Clean && id.Next > l.next {
+		l.next = id.Next // what is missing counts as damaged
+	}
+	for _, name := range l.stale {
+		_ = l.slot.FS.Remove(name)
+	}
+	return l.slot.Damaged || !certain && (torn || !l.slot.ID.Clean && !l.slot.Fresh), nil
 }
 
 // leastDiskSegment is what a file takes of a disk, however short it is.
@@ -48,55 +73,63 @@ func (l *diskLog) loadSegments() (damaged bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	for i, first := range firsts {
-		file, err := wal.OpenSegment(l.slot.FS, l.slot.SegmentsDir(), first)
-		if errors.Is(err, wal.ErrVersion) {
-			l.closeFiles()
+	for _, first := range firsts {
+		torn, err := l.loadSegment(first)
+		if err != nil {
 			return false, err
 		}
-		if err != nil {
-			l.complain("a segment cannot be opened", err)
-			continue
-		}
-		bad := file.Damaged()
-		end, size, ok := file.Sealed()
-		if !ok || bad {
-			end, size = l.scan(file)
-		}
-		if bad {
-			l.quarantine(file, wal.Damage{Len: wal.SegmentHeader})
-		}
-		damaged = damaged || bad
-		if i+1 < len(firsts) {
-			end = min(end, firsts[i+1])
-		}
-		if end <= first { // a crash came before anything was written
-			_ = file.Close()
-			if !bad {
-				_ = l.slot.FS.Remove(file.Name())
-			}
-			continue
-		}
-		s := &segment{first: first, end: end, start: l.written, size: size, full: true}
-		s.disk = &diskSegment{drained: end, bytes: size, file: file, end: file.End(), ended: true, unsynced: !l.slot.ID.Clean, unnamed: !l.slot.ID.Clean}
-		l.segments = append(l.segments, s)
-		l.charged += l.charge(s)
-		l.written += uint64(size)
-		l.next = end
+		damaged = damaged || torn
 	}
 	return damaged, nil
 }
 
+// loadSegment opens one segment. damaged tells that numbers may have been given out that
+// cannot be found in it.
+func (l *diskLog) loadSegment(first uint64) (damaged bool, err error) {
+	file, err := wal.OpenSegment(l.slot.FS, l.slot.SegmentsDir(), first)
+	if err != nil {
+		return false, err
+	}
+	bad := file.Damaged() && file.End() >= wal.SegmentHeader
+	end, size, ok := file.Sealed()
+	if !ok || bad {
+		if end, size, damaged, err = l.scan(file); err != nil {
+			return false, errors.Join(err, file.Close())
+		}
+	}
+	if bad {
+		l.quarantine(file, wal.Damage{Len: wal.SegmentHeader})
+	}
+	if end <= first { // a crash came before anything was written, or all of it is damaged
+		if rest := file.End() - wal.SegmentHeader; rest > 0 {
+			l.quarantine(file, wal.Damage{Off: wal.SegmentHeader, Len: rest})
+		}
+		l.stale = append(l.stale, file.Name())
+		return damaged || bad, file.Close()
+	}
+	if t := l.tail(); t != nil && t.end > first { // a write failed behind its end
+		t.end, t.disk.drained = first, first
+	}
+	s := &segment{first: first, end: end, start: l.written, size: size, full: true}
+	s.disk = &diskSegment{drained: end, bytes: size, file: file, end: file.End(), ended: true, unsynced: true, unnamed: true}
+	l.segments = append(l.segments, s)
+	l.charged += l.charge(s)
+	l.written += uint64(size)
+	l.next = max(l.next, end)
+	return damaged || bad, nil
+}
+
 // scan reads through a segment and returns where it ends and what it counts for.
 // Damage before its last frame is put aside when somebody comes to read there.
-func (l *diskLog) scan(file *wal.Segment) (end uint64, size int64) {
+func (l *diskLog) scan(file *wal.Segment) (end uint64, size int64, torn bool, err error) {
 	end = file.First
-	r := wal.Reader{Force: true}
+	r := wal.Reader{}
 	r.Seek(file, file.First)
 	for {
-		f, _, ok, err := r.Frame(file.End())
+		f, d, ok, err := r.Frame(file.End())
+		torn = d.Len > 0 // so that the last numbers may have been given out
 		if err != nil || !ok {
-			return end, size
+			return end, size, torn, err
 		}
 		if f.First < end { // from an earlier life of the disk
 			continue
@@ -123,7 +156,7 @@ func (l *diskLog) loadCursors() error {
 		path := l.slot.CursorPath(name)
 		file, at, found, damaged, err := wal.OpenCursor(l.slot.FS, path)
 		if err != nil {
-			l.complain("a cursor cannot be opened", err)
+			return err
 		}
 		if damaged {
 			b, _ := wal.ReadSmall(l.slot.FS, path)
@@ -146,25 +179,29 @@ func (l *diskLog) loadCursors() error {
 }
 
 // loadRing takes over what an earlier process has left in the ring. It stays in memory
-// until it is in files.
-func (l *diskLog) loadRing() (damaged bool) {
-	id, fsys := l.slot.ID, l.slot.FS
-	var left []wal.Record
-	var damage []byte
-	if !l.slot.Fresh && !l.slot.Damaged {
-		path := id.Ring
-		if path == "" {
-			path = l.slot.RingPath("")
-		}
-		var err error
-		if left, damage, err = wal.RingRecords(fsys, path, id.Slot); err != nil {
-			l.complain("the ring cannot be read", err)
-		}
-		if len(damage) > 0 {
-			l.slot.Quarantine(path, 0, damage, "the header of the ring is damaged")
-			l.counts.quarantined++
-			l.log.Error("spool: the ring is damaged", "file", path)
-		}
+// until it is in files. certain tells that all numbers that were given out are known.
+func (l *diskLog) loadRing() (certain bool, err error) {
+	id, fsys := &l.slot.ID, l.slot.FS
+	path := l.slot.RingPath("")
+	if filepath.Base(id.Ring) != filepath.Base(path) && id.Ring != "" { // not in the slot, which may have been moved
+		path = id.Ring
+	}
+	if id.Ring == "" && !l.slot.Damaged && !l.slot.Fresh {
+		return true, nil
+	}
+	id.Ring = path
+	slot, next, known, ok := wal.RingHead(fsys, path)
+	if ok && (l.slot.Damaged || l.slot.Fresh) { // the ring knows who it belongs to
+		id.Slot = slot
+	}
+	left, damage, err := wal.RingRecords(fsys, path, id.Slot)
+	if err != nil {
+		return false, err
+	}
+	if len(damage) > 0 {
+		l.slot.Quarantine(path, 0, damage, "the header of the ring is damaged")
+		l.counts.quarantined++
+		l.log.Error("spool: the ring is damaged", "file", path)
 	}
 	end := uint64(0)
 	if n := len(l.segments); n > 0 {
@@ -175,10 +212,17 @@ func (l *diskLog) loadRing() (damaged bool) {
 			l.recover(rec)
 		}
 	}
+	known = known && ok && slot == id.Slot
+	if known && next > l.next && next-l.next <= mostInRing {
+		l.next = next // what is missing counts as damaged
+	}
 	l.drained = l.next
 	l.held = l.counts.recovered > 0
-	return len(damage) > 0
+	return known || ok && slot == id.Slot && l.opts.writeCall, nil
 }
+
+// mostInRing is how many events fit into the largest ring.
+const mostInRing = 1 << 25
 
 // recover adds an event that was only in the ring.
 func (l *diskLog) recover(rec wal.Record) {
@@ -206,8 +250,9 @@ func (l *diskLog) identify(damaged bool) {
 	s := l.slot
 	id := &s.ID
 	boot := s.FS.BootID()
+	was, ring := id.Log, id.Ring
 	rebooted := !id.Clean && (boot == "" || boot != id.Boot)
-	if s.Fresh || s.Damaged {
+	if id.Slot == (wal.ID{}) {
 		id.Slot = wal.NewID()
 	}
 	if s.Fresh || damaged || rebooted {
@@ -217,22 +262,55 @@ func (l *diskLog) identify(damaged bool) {
 	if !l.opts.adopted {
 		id.Ring = s.RingPath(l.opts.ringDir)
 	}
+	if s.Fresh {
+		s.SyncParents()
+	}
 	l.ident = LogID(id.Log)
 	if err := errors.Join(s.Save(), s.SyncNames()); err != nil {
 		l.complain("the identity of the slot cannot be written", err)
+		l.unsaved = true
+		l.nameless = s.Fresh || s.Damaged || id.Ring != ring
+		if id.Log == was { // nobody must take what is written from now on for what was before
+			id.Log = wal.NewID()
+			l.ident = LogID(id.Log)
+		}
 	}
 }
 
-// settleIn writes what was found in the ring into files and makes the ring ready.
+// settleIn writes what was found in the ring into files and makes the ring ready. What
+// an earlier process has left is not taken out of the ring before it is synced: the
+// kernel may have written it there long ago.
 func (l *diskLog) settleIn() error {
 	err := l.writeHeaps()
+	if err == nil && l.counts.recovered > 0 && l.opts.mode != Never {
+		err = l.syncSegments()
+	}
 	if l.opts.adopted {
+		if err == nil {
+			l.removeRing()
+		}
 		return err
+	}
+	if l.nameless {
+		return errors.Join(err, errNoRing)
 	}
 	if ringErr := l.attach(); ringErr != nil {
 		return errors.Join(err, ringErr)
 	}
 	return err
+}
+
+// removeRing removes the ring of an adopted slot: nothing that matters is in it, and the
+// next process would take what is delivered by then for what was never drained.
+func (l *diskLog) removeRing() {
+	if err := l.slot.FS.Remove(l.slot.ID.Ring); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		l.complain("the ring of an adopted slot cannot be removed", err)
+		return
+	}
+	l.slot.ID.Ring = ""
+	if err := l.slot.Save(); err != nil {
+		l.complain("the identity of the slot cannot be written", err)
+	}
 }
 
 // attach opens the ring. What an earlier process has left in it is in memory, or in
@@ -255,6 +333,9 @@ func (l *diskLog) attach() error {
 	} else if len(left) > 0 {
 		err = ring.Restart(l.slot.ID.Slot)
 	}
+	if err == nil {
+		err = ring.Mark(l.next)
+	}
 	if err != nil {
 		return errors.Join(fmt.Errorf("ring: %w", err), ring.Close())
 	}
@@ -272,5 +353,8 @@ func (l *diskLog) closeFiles() {
 		if s.disk.file != nil {
 			_ = s.disk.file.Close()
 		}
+	}
+	for _, p := range l.places {
+		_ = p.disk.file.Close()
 	}
 }

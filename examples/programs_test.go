@@ -14,6 +14,7 @@ func TestPrograms(t *testing.T) {
 		"fanout":             "Secret Kept       -          -     yes",
 		"custom-destination": "7 accepted = 3 delivered + 2 filtered (1 unsupported, 1 ignored) + 2 dropped (1 invalid, 1 rejected) + 0 pending",
 		"testing":            `{"order_id":"o-1"}`,
+		"spool":              "2000 accepted = 2000 delivered",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

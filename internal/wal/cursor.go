@@ -2,7 +2,11 @@ package wal
 
 import (
 	"cmp"
-	"hash/crc32"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
 	"net/url"
 	"slices"
 	"strings"
@@ -54,24 +58,29 @@ const cursorSuffix = ".cur"
 // mostName is the longest name that a file system takes for sure, less the suffixes.
 const mostName = 200
 
-// FileName is the name of the file for a destination, without a suffix.
+// FileName is the name of the file for a destination, without a suffix. It has nothing
+// in it but lower case letters, digits and - _ % ~, as there are file systems that do not
+// tell upper case from lower.
 func FileName(destination string) string {
-	name := strings.ReplaceAll(url.PathEscape(destination), ".", "%2E")
+	var b strings.Builder
+	for i := range len(destination) {
+		c := destination[i]
+		if 'a' <= c && c <= 'z' && !(i == 0 && slices.Contains(devices, destination)) || '0' <= c && c <= '9' || c == '-' || c == '_' {
+			b.WriteByte(c)
+		} else {
+			fmt.Fprintf(&b, "%%%02x", c)
+		}
+	}
+	name := b.String()
 	if len(name) <= mostName {
 		return name
 	}
-	sum := crc32.ChecksumIEEE([]byte(destination))
-	return name[:mostName-9] + "~" + hex32(sum)
+	sum := sha256.Sum256([]byte(destination))
+	return name[:mostName-33] + "~" + hex.EncodeToString(sum[:16])
 }
 
-func hex32(n uint32) string {
-	const digits = "0123456789abcdef"
-	b := make([]byte, 8)
-	for i := range b {
-		b[i] = digits[n>>(28-4*i)&15]
-	}
-	return string(b)
-}
+// devices are no files on Windows, whatever their suffix.
+var devices = strings.Fields("con prn aux nul com0 com1 com2 com3 com4 com5 com6 com7 com8 com9 lpt0 lpt1 lpt2 lpt3 lpt4 lpt5 lpt6 lpt7 lpt8 lpt9")
 
 // destinationOf is the destination in the name of a file. That of a name which was too
 // long is not known any more.
@@ -93,8 +102,13 @@ func OpenCursor(fsys FS, name string) (c *CursorFile, p Place, found, damaged bo
 	}
 	c = &CursorFile{file: f}
 	b, err := readFull(f, 0, 2*cursorSlot)
+	c.dirty = len(b) > 0 // nobody knows what an earlier process has synced,
+	c.failed = c.dirty   // or whether that failed
 	if err != nil {
 		return nil, p, false, false, cmp.Or(err, f.Close())
+	}
+	if newerCursor(b) {
+		return nil, p, false, false, errors.Join(&fs.PathError{Op: "open", Path: name, Err: ErrVersion}, f.Close())
 	}
 	copy(c.slots[:], b)
 	c.generation, p, found = readCursor(b)
@@ -110,6 +124,16 @@ func readCursor(b []byte) (generation uint64, p Place, found bool) {
 		b = b[cursorSlot:]
 	}
 	return generation, p, found
+}
+
+// newerCursor tells whether one of the slots was written by a newer version.
+func newerCursor(b []byte) bool {
+	for ; len(b) >= cursorSlot; b = b[cursorSlot:] {
+		if le.Uint32(b) == cursorMagic && le.Uint16(b[4:]) > Version && le.Uint32(b[cursorSlot-4:]) == seeded(0, b[:cursorSlot-4]) {
+			return true
+		}
+	}
+	return false
 }
 
 func parseCursor(b []byte) (generation uint64, p Place, ok bool) {

@@ -3,6 +3,7 @@ package wal
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -105,9 +106,21 @@ func readWhole(fsys FS, name string, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	if size > limit {
-		return nil, &fs.PathError{Op: "read", Path: name, Err: errors.New("the file is larger than " + strconv.FormatInt(limit, 10) + " bytes")}
+		return nil, &fs.PathError{Op: "read", Path: name, Err: fmt.Errorf("%w: it has more than %d bytes", errTooLarge, limit)}
 	}
 	return readFull(f, 0, int(size))
+}
+
+var errTooLarge = fmt.Errorf("%w: the file is too large", ErrDamaged)
+
+// readHead reads the beginning of a file.
+func readHead(fsys FS, name string, n int) ([]byte, error) {
+	f, err := fsys.Open(name, false, false)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return readFull(f, 0, n)
 }
 
 // readFull reads n bytes, fewer where the file ends.

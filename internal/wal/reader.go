@@ -40,7 +40,10 @@ func (r *Reader) Frame(limit int64) (f Frame, damage Damage, ok bool, err error)
 	for r.off < limit {
 		if len(r.rest) == 0 {
 			if err := r.read(limit); err != nil {
-				return f, damage, false, err
+				if damage.Len > 0 {
+					r.off = damage.Off // to be found again
+				}
+				return f, Damage{}, false, err
 			}
 		}
 		n := 0
@@ -65,7 +68,6 @@ func (r *Reader) Frame(limit int64) (f Frame, damage Damage, ok bool, err error)
 		if f.seal() {
 			return f, damage, false, nil
 		}
-		r.seg.learn(r.rest)
 		r.seg.note(f.First, r.off)
 		r.skip(n)
 		return f, damage, true, nil
@@ -122,21 +124,17 @@ func (r *Reader) read(limit int64) error {
 	return nil
 }
 
-// pieces reads what can be read, in pieces as small as disks have them.
+// pieces reads what can be read, in pieces as small as disks have them, and where disks
+// have them.
 func (r *Reader) pieces(n int) []byte {
 	const piece = 512
 	b := make([]byte, n)
-	for i := 0; i < n; i += piece {
-		_, _ = r.seg.file.ReadAt(b[i:min(i+piece, n)], r.off+int64(i))
+	for i := 0; i < n; {
+		end := min(i+piece-int((r.off+int64(i))%piece), n)
+		_, _ = r.seg.file.ReadAt(b[i:end], r.off+int64(i))
+		i = end
 	}
 	return b
-}
-
-// learn takes the salt of a segment with a damaged header from its first frame.
-func (s *Segment) learn(frame []byte) {
-	if s.lost {
-		s.salt, s.lost = le.Uint32(frame[4:]), false
-	}
 }
 
 // note remembers where a frame begins, if the last that was noted is far enough.
@@ -186,10 +184,10 @@ func (r *Recent) Add(seg *Segment, off int64, frames []byte) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.runs = append(r.runs, run{seg, off, frames})
-	r.size += len(frames)
+	r.size += cap(frames)
 	n := 0
 	for r.size > recentSize {
-		r.size -= len(r.runs[n].bytes)
+		r.size -= cap(r.runs[n].bytes)
 		n++
 	}
 	r.runs = slices.Delete(r.runs, 0, n)

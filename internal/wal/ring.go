@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io/fs"
 	"runtime/debug"
 	"slices"
 	"sync/atomic"
@@ -28,20 +29,23 @@ type Ring struct {
 	wrap   uint64 // where the last lap ended
 }
 
-// A ring file begins with a page of its own:
+// A ring file begins with a page of its own, in which a mapped ring also marks at 64
+// which sequence number comes next:
 //
-//	magic u64 | version u32 | salt u32 | size u64 | slot 16 bytes | crc u32
+//	magic u64 | version u32 | salt u32 | size u64 | slot 16 bytes | crc u32; the same at 2048
 //
 // and each record is
 //
 //	len u24, flags u8 | crc u32 | position u64 | seq u64 | accepted at u64 ms | body | pad to 8
 //
-// The checksum is over the body, then the three numbers, then length and flags. The
+// The checksum is over the body, then length and flags, then the three numbers. The
 // first eight bytes are stored last, in one piece.
 const (
 	ringMagic  = 0x676e6972_6c617761 // "awalring"
 	ringPage   = 4096
 	ringHeader = 44
+	ringSpare  = 2048 // a second header, in another sector
+	ringNext   = 64   // where the mark is: the sequence number behind the last record
 	ringRecord = 32
 	ringLeast  = 128 << 10 // for two of the largest records
 	ringMost   = 1 << 30
@@ -80,8 +84,11 @@ func OpenRing(fsys FS, name string, size int, slot ID, use RingUse) (r *Ring, le
 	size = align(min(max(size, ringLeast), ringMost))
 	r = &Ring{}
 	old, left, damage, err := r.load(fsys, name, slot)
+	if errors.Is(err, errTooLarge) { // and stays so, if it is not mapped
+		err = fsys.Remove(name)
+	}
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, damage, err
 	}
 	if len(left) > 0 {
 		size = old // for as long as there is something in it
@@ -101,7 +108,43 @@ func OpenRing(fsys FS, name string, size int, slot ID, use RingUse) (r *Ring, le
 // RingRecords returns what is left in the ring of a slot, without opening it.
 func RingRecords(fsys FS, name string, slot ID) (left []Record, damage []byte, err error) {
 	_, left, damage, err = (&Ring{}).load(fsys, name, slot)
+	if errors.Is(err, errTooLarge) {
+		err = nil
+	}
 	return left, damage, err
+}
+
+// RingHead returns what a ring says of itself: the slot that it belongs to and, where
+// that is known, the sequence number behind the last record that was written to it.
+func RingHead(fsys FS, name string) (slot ID, next uint64, known, ok bool) {
+	f, err := fsys.Open(name, false, false)
+	if err != nil {
+		return slot, 0, false, false
+	}
+	defer f.Close()
+	b, err := readFull(f, 0, ringPage)
+	if err != nil {
+		return slot, 0, false, false
+	}
+	h, ok := parseRing(b)
+	if !ok {
+		return slot, 0, false, false
+	}
+	next, known = readMark(le.Uint64(b[ringNext:]))
+	return h.slot, next, known, true
+}
+
+// A mark is a sequence number with a checksum in its highest 16 bits, so that it is
+// stored in one piece.
+const markBits = 48
+
+func makeMark(next uint64) uint64 { return next&(1<<markBits-1) | markSum(next)<<markBits }
+
+func markSum(next uint64) uint64 { return (next + 1) * 0x9e3779b97f4a7c15 >> markBits }
+
+func readMark(mark uint64) (next uint64, ok bool) {
+	next = mark & (1<<markBits - 1)
+	return next, mark>>markBits == markSum(next)
 }
 
 // load reads the file of a ring, and what is left in it. None is as good as an empty
@@ -109,12 +152,18 @@ func RingRecords(fsys FS, name string, slot ID) (left []Record, damage []byte, e
 func (r *Ring) load(fsys FS, name string, slot ID) (size int, left []Record, damage []byte, err error) {
 	b, err := readWhole(fsys, name, ringPage+ringMost)
 	if err != nil {
-		if isMissing(err) {
+		switch {
+		case isMissing(err):
 			err = nil
+		case errors.Is(err, errTooLarge):
+			damage, _ = readHead(fsys, name, mostBadFile)
 		}
-		return 0, nil, nil, err
+		return 0, nil, damage, err
 	}
 	h, ok := parseRing(b)
+	if !ok && newerRing(b) {
+		return 0, nil, nil, &fs.PathError{Op: "open", Path: name, Err: ErrVersion}
+	}
 	if !ok || h.slot != slot {
 		if slices.ContainsFunc(b, func(b byte) bool { return b != 0 }) {
 			damage = b
@@ -164,13 +213,14 @@ func (r *Ring) attach(fsys FS, name string, size int, use RingUse) (err error) {
 func (r *Ring) Restart(slot ID) error {
 	var salt [4]byte
 	_, _ = rand.Read(salt[:])
-	b := make([]byte, ringHeader)
+	b := make([]byte, ringSpare+ringHeader)
 	le.PutUint64(b, ringMagic)
 	le.PutUint32(b[8:], Version)
 	copy(b[12:], salt[:])
 	le.PutUint64(b[16:], uint64(len(r.area)))
 	copy(b[24:], slot[:])
 	le.PutUint32(b[40:], seeded(0, b[:40]))
+	copy(b[ringSpare:], b[:ringHeader])
 	if r.file != nil {
 		if _, err := r.file.WriteAt(b, 0); err != nil {
 			return err
@@ -182,6 +232,19 @@ func (r *Ring) Restart(slot ID) error {
 	r.salt = le.Uint32(salt[:])
 	r.head, r.tail, r.wrap = 0, 0, 0
 	return nil
+}
+
+// Mark notes which sequence number comes next, in a mapped ring. Restart forgets it, and
+// each record that is written brings its own.
+func (r *Ring) Mark(next uint64) error {
+	if r.mapped == nil {
+		return nil
+	}
+	return r.guard(func() { r.mark(next) })
+}
+
+func (r *Ring) mark(next uint64) {
+	atomic.StoreUint64((*uint64)(unsafe.Pointer(&r.all[ringNext])), makeMark(next))
 }
 
 // Resume goes on behind what is left in the ring. The rest is cleared: after a loss of
@@ -257,8 +320,11 @@ func (r *Ring) Write(pos, seq uint64, at int64, flags uint8, body []byte, sum ui
 		return err
 	}
 	if r.file != nil {
-		_, err := r.file.WriteAt(r.area[off:off+uint64(align(ringRecord+len(body)))], int64(ringPage+off))
-		return err
+		if _, err := r.file.WriteAt(r.area[off:off+uint64(align(ringRecord+len(body)))], int64(ringPage+off)); err != nil {
+			clear(r.area[off : off+8])
+			_, _ = r.file.WriteAt(r.area[off:off+8], int64(ringPage+off)) // it may be there all the same
+			return err
+		}
 	}
 	return nil
 }
@@ -291,13 +357,20 @@ func (r *Ring) store(off, pos, seq uint64, at int64, flags uint8, body []byte, s
 	first := uint32(len(body)) | uint32(flags)<<24
 	word := uint64(first) | uint64(ringSum(sum, b[8:ringRecord], first))<<32
 	atomic.StoreUint64((*uint64)(unsafe.Pointer(&b[0])), word)
+	if r.mapped != nil {
+		r.mark(seq + 1)
+	}
 	return nil
 }
 
+// ringSum completes the checksum of a body, as if length and flags were four more bytes of
+// it. To give those to crc32.Update would allocate them.
 func ringSum(body uint32, numbers []byte, first uint32) uint32 {
-	var b [4]byte
-	le.PutUint32(b[:], first)
-	return seeded(seeded(body, numbers), b[:])
+	sum := ^body ^ first
+	for range 4 {
+		sum = castagnoli[byte(sum)] ^ sum>>8
+	}
+	return seeded(^sum, numbers)
 }
 
 // guard runs f, which touches the mapping.
@@ -334,11 +407,14 @@ func (r *Ring) Extent() Extent { return Extent{r.tail, r.wrap} }
 // Ends tells whether nothing of the extent lies behind a position.
 func (e Extent) Ends(pos uint64) bool { return pos >= e.tail }
 
+// Bytes is how many bytes of the extent lie behind a position.
+func (e Extent) Bytes(pos uint64) int { return int(e.tail - min(pos, e.tail)) }
+
 // Each calls f for the records of an extent from a position on, until f returns false,
 // and returns the position of the one that f refused, or the end. Bodies alias the
 // ring. It may run beside all but Release.
 func (r *Ring) Each(pos uint64, in Extent, f func(Record) bool) (next uint64, err error) {
-	size := uint64(len(r.area))
+	size, damaged := uint64(len(r.area)), false
 	err = r.guard(func() {
 		for pos < in.tail {
 			if pos == in.wrap && pos%size != 0 {
@@ -346,6 +422,10 @@ func (r *Ring) Each(pos uint64, in Extent, f func(Record) bool) (next uint64, er
 				continue
 			}
 			b := r.area[pos%size:]
+			if len(b) < ringRecord || le.Uint64(b[8:]) != pos || ringRecord+int(le.Uint32(b)&0xffffff) > len(b) {
+				damaged = true // somebody else has written to the file
+				return
+			}
 			first := le.Uint32(b)
 			n := int(first & 0xffffff)
 			rec := Record{Seq: le.Uint64(b[16:]), At: int64(le.Uint64(b[24:])), Flags: uint8(first >> 24), Body: b[ringRecord : ringRecord+n : ringRecord+n]}
@@ -355,6 +435,9 @@ func (r *Ring) Each(pos uint64, in Extent, f func(Record) bool) (next uint64, er
 			pos += uint64(align(ringRecord + n))
 		}
 	})
+	if damaged {
+		err = fmt.Errorf("the ring is %w", ErrDamaged)
+	}
 	return pos, err
 }
 
@@ -380,8 +463,24 @@ type ringHead struct {
 	slot ID
 }
 
+// parseRing reads the header of a ring, or the copy of it.
 func parseRing(b []byte) (h ringHead, ok bool) {
-	if len(b) < ringPage || le.Uint64(b) != ringMagic || le.Uint32(b[8:]) != Version || le.Uint32(b[40:]) != seeded(0, b[:40]) {
+	if len(b) < ringPage {
+		return h, false
+	}
+	if h, ok = parseRingHead(b); !ok && !newerRing(b) {
+		h, ok = parseRingHead(b[ringSpare:])
+	}
+	return h, ok
+}
+
+// newerRing tells whether a header was written by a newer version.
+func newerRing(b []byte) bool {
+	return len(b) >= ringHeader && le.Uint64(b) == ringMagic && le.Uint32(b[8:]) > Version && le.Uint32(b[40:]) == seeded(0, b[:40])
+}
+
+func parseRingHead(b []byte) (h ringHead, ok bool) {
+	if le.Uint64(b) != ringMagic || le.Uint32(b[8:]) != Version || le.Uint32(b[40:]) != seeded(0, b[:40]) {
 		return h, false
 	}
 	size := le.Uint64(b[16:])
@@ -394,8 +493,11 @@ func parseRing(b []byte) (h ringHead, ok bool) {
 }
 
 // salvage finds the records in the area of a ring, wherever they are: a record tells
-// by its position whether this is its place. Their bodies alias area.
+// by its position whether this is its place. Their bodies alias area. Of two with one
+// number, the later counts: the other is of a call that has failed.
 func (r *Ring) salvage(area []byte, size uint64) (left []Record) {
+	at := make(map[uint64]int) // in left, by sequence number
+	var places []uint64
 	for off := 0; off+ringRecord <= len(area); {
 		b := area[off:]
 		first, pos := le.Uint32(b), le.Uint64(b[8:])
@@ -408,7 +510,13 @@ func (r *Ring) salvage(area []byte, size uint64) (left []Record) {
 		if len(left) == 0 {
 			r.head = pos
 		}
-		left = append(left, Record{Seq: le.Uint64(b[16:]), At: int64(le.Uint64(b[24:])), Flags: uint8(first >> 24), Body: b[ringRecord : ringRecord+n : ringRecord+n]})
+		rec := Record{Seq: le.Uint64(b[16:]), At: int64(le.Uint64(b[24:])), Flags: uint8(first >> 24), Body: b[ringRecord : ringRecord+n : ringRecord+n]}
+		if i, twice := at[rec.Seq]; !twice {
+			at[rec.Seq] = len(left)
+			left, places = append(left, rec), append(places, pos)
+		} else if pos > places[i] {
+			left[i], places[i] = rec, pos
+		}
 		next := align(ringRecord + n)
 		r.head, r.tail = min(r.head, pos), max(r.tail, pos+uint64(next))
 		off += next

@@ -22,7 +22,8 @@ type Segment struct {
 	file File
 	name string
 	salt uint32
-	lost bool  // the header is damaged: the salt is that of the first frame
+	lost bool  // the header is damaged: the salt is that of the frames
+	any  bool  // while it is looked for, frames with any salt pass
 	end  int64 // behind the last frame
 
 	mu     sync.Mutex
@@ -75,7 +76,7 @@ func SegmentName(first uint64) string { return fmt.Sprintf("%016x%s", first, seg
 func segmentFirst(name string) (first uint64, ok bool) {
 	digits, found := strings.CutSuffix(name, segmentSuffix)
 	first, err := strconv.ParseUint(digits, 16, 64)
-	return first, found && err == nil && len(digits) == 16
+	return first, found && err == nil && SegmentName(first) == name
 }
 
 // CreateSegment begins a segment. What lies there under its name has nothing in it
@@ -126,11 +127,40 @@ func (s *Segment) readHeader() error {
 	switch {
 	case len(b) < SegmentHeader || le.Uint64(b) != segmentMagic || le.Uint32(b[28:]) != seeded(0, b[:28]) || le.Uint64(b[8:]) != s.First:
 		s.lost = true
-		return nil
+		return s.vote()
 	case le.Uint32(b[20:]) > Version:
 		return &fs.PathError{Op: "open", Path: s.name, Err: ErrVersion}
 	}
 	s.salt = le.Uint32(b[16:])
+	return nil
+}
+
+// vote takes the salt of a segment with a damaged header from its frames: that of most of
+// their bytes, since what lies in a body may look like a frame with a salt of its own.
+func (s *Segment) vote() error {
+	votes := make(map[uint32]int)
+	look := Segment{First: s.First, file: s.file, end: s.end, any: true}
+	r := Reader{Force: true}
+	r.Seek(&look, 0)
+	for {
+		f, _, ok, err := r.Frame(s.end)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			break
+		}
+		votes[f.salt] += len(f.payload)
+	}
+	most := -1
+	for salt, n := range votes {
+		if n > most {
+			s.salt, most = salt, n
+		}
+	}
+	if b, err := readFull(s.file, max(s.end-sealSize, 0), sealSize); most < 0 && err == nil && len(b) == sealSize {
+		s.salt = le.Uint32(b[4:]) // nothing but a seal
+	}
 	return nil
 }
 
@@ -139,6 +169,15 @@ func (s *Segment) Damaged() bool { return s.lost }
 
 // Name is the path of the file.
 func (s *Segment) Name() string { return s.name }
+
+// Gone tells whether the file has lost its name.
+func (s *Segment) Gone(fsys FS) bool {
+	f, err := fsys.Open(s.name, false, false)
+	if err == nil {
+		_ = f.Close()
+	}
+	return isMissing(err)
+}
 
 // End is where the next frame goes.
 func (s *Segment) End() int64 { return s.end }
@@ -180,8 +219,8 @@ func (s *Segment) Sealed() (end uint64, size int64, ok bool) {
 	if err != nil {
 		return 0, 0, false
 	}
-	f, _, err := s.Parse(b)
-	if err != nil || !f.seal() || f.First < s.First {
+	f, n, err := s.Parse(b)
+	if err != nil || n == 0 || !f.seal() {
 		return 0, 0, false
 	}
 	size = int64(le.Uint64(f.payload))
@@ -254,6 +293,7 @@ type Frame struct {
 	Count int
 
 	at      int64
+	salt    uint32
 	payload []byte
 	seq     uint64
 }
@@ -279,7 +319,7 @@ func (s *Segment) Parse(b []byte) (f Frame, n int, err error) {
 	}
 	salt := le.Uint32(b[4:])
 	f = frameOf(b)
-	if salt != s.salt && !s.lost || le.Uint32(b[28:]) != frameSum(salt, b[:frameHeader+len(f.payload)]) || f.First < s.First || !f.whole() {
+	if salt != s.salt && !s.any || le.Uint32(b[28:]) != frameSum(salt, b[:frameHeader+len(f.payload)]) || f.First < s.First || !f.whole() {
 		return Frame{}, 0, ErrDamaged
 	}
 	return f, n, nil
@@ -293,7 +333,7 @@ func frameLength(b []byte) (n int, ok bool) {
 // frameOf is the frame at the beginning of b, which is long enough.
 func frameOf(b []byte) Frame {
 	first, end := le.Uint64(b[8:]), frameHeader+int(le.Uint16(b[24:]))
-	return Frame{First: first, Count: int(le.Uint16(b[26:])), at: int64(le.Uint64(b[16:])), payload: b[frameHeader:end:end], seq: first}
+	return Frame{First: first, Count: int(le.Uint16(b[26:])), at: int64(le.Uint64(b[16:])), salt: le.Uint32(b[4:]), payload: b[frameHeader:end:end], seq: first}
 }
 
 // Trusted is the frame at the beginning of b, which FrameWriter has made in this

@@ -4,6 +4,7 @@
 package wal
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
@@ -62,7 +63,8 @@ type Identity struct {
 	Spool   string `json:"spool"` // who may deliver what is in here
 	Boot    string `json:"boot"`  // of the machine that opened it last
 	Clean   bool   `json:"clean"` // closed, with everything synced
-	Ring    string `json:"ring"`  // where the ring is
+	Next    uint64 `json:"next"`  // the next sequence number, where it was closed cleanly
+	Ring    string `json:"ring"`  // where the ring is, "" if there is none
 }
 
 // Slot is the directory of one process in a spool. It is locked as long as it is open.
@@ -112,25 +114,33 @@ func OpenSlot(fsys FS, path string) (*Slot, error) {
 	if _, err := ReadIdentity(fsys, path); errors.Is(err, ErrVersion) {
 		return nil, err
 	}
-	for _, dir := range []string{segmentsDir, cursorsDir, badDir} {
-		if err := fsys.MkdirAll(filepath.Join(path, dir)); err != nil {
-			return nil, err
-		}
-	}
-	lock, err := fsys.Lock(filepath.Join(path, lockName))
-	if err != nil {
+	s := &Slot{FS: fsys, Path: path, bad: -1}
+	if err := s.MakeDirs(); err != nil {
 		return nil, err
 	}
-	s := &Slot{FS: fsys, Path: path, lock: lock, bad: -1}
+	var err error
+	if s.lock, err = fsys.Lock(filepath.Join(path, lockName)); err != nil {
+		return nil, err
+	}
 	switch s.ID, err = ReadIdentity(fsys, path); {
 	case isMissing(err):
 		s.Fresh = true
 	case errors.Is(err, ErrDamaged):
 		s.Damaged = true
 	case err != nil:
-		return nil, errors.Join(err, lock.Close())
+		return nil, errors.Join(err, s.lock.Close())
 	}
 	return s, nil
+}
+
+// MakeDirs makes the directories of the slot.
+func (s *Slot) MakeDirs() error {
+	for _, dir := range []string{segmentsDir, cursorsDir, badDir} {
+		if err := s.FS.MkdirAll(filepath.Join(s.Path, dir)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 const mostIdentity = 64 << 10
@@ -142,14 +152,21 @@ func ReadIdentity(fsys FS, path string) (id Identity, err error) {
 	if err != nil {
 		return id, err
 	}
-	if err := json.Unmarshal(b, &id); err != nil || id.Version < 1 {
-		return Identity{}, &fs.PathError{Op: "read", Path: name, Err: ErrDamaged}
+	var v struct{ Version int } // what else there is in a newer version, nobody knows
+	if json.NewDecoder(bytes.NewReader(b)).Decode(&v) == nil && v.Version > Version {
+		return Identity{Version: v.Version}, &fs.PathError{Op: "open", Path: name, Err: ErrVersion}
 	}
-	if id.Version > Version {
-		return id, &fs.PathError{Op: "open", Path: name, Err: ErrVersion}
+	text, ok := bytes.CutSuffix(b, idSum(b[:max(len(b)-idSumSize, 0)]))
+	if err := json.Unmarshal(text, &id); !ok || err != nil || id.Version < 1 {
+		return Identity{}, &fs.PathError{Op: "read", Path: name, Err: ErrDamaged}
 	}
 	return id, nil
 }
+
+// idSum is the line behind an identity, with its checksum.
+func idSum(text []byte) []byte { return fmt.Appendf(nil, "\n%08x\n", seeded(0, text)) }
+
+const idSumSize = 10
 
 // Save writes who the slot is: whole, or not at all.
 func (s *Slot) Save() error {
@@ -158,7 +175,7 @@ func (s *Slot) Save() error {
 	if err != nil {
 		return err
 	}
-	return replace(s.FS, filepath.Join(s.Path, idName), b, true)
+	return replace(s.FS, filepath.Join(s.Path, idName), append(b, idSum(b)...), true)
 }
 
 // Replace writes a file: whole, or not at all. It may be gone after a loss of power.
@@ -255,6 +272,14 @@ func (s *Slot) StatePath(name string) string {
 	return filepath.Join(s.Path, cursorsDir, name+stateSuffix)
 }
 
+// SyncParents makes the directories above the slot survive a loss of power, as far as
+// they may be opened: they may be as new as the slot.
+func (s *Slot) SyncParents() {
+	for dir := filepath.Dir(s.Path); dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
+		_ = s.FS.SyncDir(filepath.Dir(dir))
+	}
+}
+
 // SyncNames makes the names of files in the slot survive a loss of power.
 func (s *Slot) SyncNames() error {
 	return errors.Join(
@@ -263,14 +288,26 @@ func (s *Slot) SyncNames() error {
 	)
 }
 
-// Held tells whether the slot is still where it was: its directory may have been
-// removed below us, and then the lock is worth nothing.
-func (s *Slot) Held() bool {
-	lock, err := s.FS.Lock(filepath.Join(s.Path, lockName))
-	if err == nil {
-		_ = lock.Close()
+// Gone tells whether the directory of the slot was removed below us, so that the lock
+// is worth nothing.
+func (s *Slot) Gone() bool {
+	id, err := ReadIdentity(s.FS, s.Path)
+	return isMissing(err) || err == nil && id.Slot != s.ID.Slot
+}
+
+// Rebuild makes the directory of the slot again, after it was removed, and takes its
+// lock. It fails with ErrLocked if another process has done so.
+func (s *Slot) Rebuild() error {
+	if err := s.MakeDirs(); err != nil {
+		return err
 	}
-	return errors.Is(err, ErrLocked)
+	_ = s.lock.Close() // it is worth nothing, unless only the identity is gone: then it is in the way
+	lock, err := s.FS.Lock(filepath.Join(s.Path, lockName))
+	if err != nil {
+		return err
+	}
+	s.lock = lock
+	return nil
 }
 
 // Unlock lets go of the slot.
@@ -292,11 +329,11 @@ func (s *Slot) Quarantine(name string, off int64, b []byte, reason string) {
 		s.bad = s.badBytes(dir)
 	}
 	b = b[:min(len(b), mostBadFile)]
-	if s.bad+int64(len(b)) > mostBad {
-		return
-	}
 	kept := filepath.Join(dir, fmt.Sprintf("%s-%d", filepath.Base(name), off))
 	note, _ := json.Marshal(map[string]any{"file": filepath.Base(name), "offset": off, "bytes": len(b), "reason": reason})
+	if s.bad+int64(len(b)+len(note)+1) > mostBad {
+		return
+	}
 	s.bad += s.writeBad(kept, b) + s.writeBad(kept+".json", append(note, '\n'))
 }
 

@@ -1,0 +1,135 @@
+// Command analytics is for those who look after a spool (analytics.Spool) and the dead
+// letters of a client. It looks into them, also beside a process that works there, and
+// repairs them by hand:
+//
+//	analytics spool ls DIR                          the slots of a spool
+//	analytics spool cat DIR                         the events in it, as NDJSON
+//	analytics spool verify DIR                      reads everything and names what is damaged
+//	analytics spool stats DIR                       what each destination has before it
+//	analytics spool drop-cursor DIR DESTINATION     forgets a destination that is gone
+//	analytics deadletter ls FILE|DIR                the dead letters, and why they died
+//	analytics deadletter replay FILE|DIR            sends those of the cloud mode again
+//
+// Nothing is changed or sent without --yes: without it, drop-cursor and replay say what
+// they would do, and the others have no --yes since they only read. Reading takes no
+// locks and makes no files.
+//
+// Tables are for people, with times in UTC; --json is for programs. Whatever comes from
+// files is escaped where it is not printable.
+//
+// It exits with 0 when all is well; with 1 when there is damage, or something could not
+// be read or done; with 2 when it was called wrongly.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/signal"
+	"time"
+
+	"github.com/alecthomas/kong"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	c := command{ctx: ctx, stdout: os.Stdout, stderr: os.Stderr, terminal: isTerminal(os.Stderr), now: time.Now}
+	code := c.run(os.Args[1:])
+	stop()
+	os.Exit(code)
+}
+
+// command is what the program is given from outside.
+type command struct {
+	ctx            context.Context // of the whole program
+	stdout, stderr io.Writer
+	terminal       bool // stderr is one
+	now            func() time.Time
+	transport      http.RoundTripper // nil: the network
+
+	json bool
+}
+
+// Exit codes.
+const (
+	exitFine = iota
+	exitFault
+	exitUsage
+)
+
+// grammar is the command line.
+type grammar struct {
+	JSON bool `name:"json" help:"Print JSON instead of tables."`
+
+	Spool struct {
+		Ls         spoolLs         `cmd:"" help:"List the slots: who works in them and what is there."`
+		Cat        spoolCat        `cmd:"" help:"Print events as NDJSON, those that are only in the ring too."`
+		Verify     spoolVerify     `cmd:"" help:"Read every frame and record and name each damaged place; exit with 1 if there is one."`
+		Stats      spoolStats      `cmd:"" help:"Show where each destination stands and what is before it."`
+		DropCursor spoolDropCursor `cmd:"" help:"Remove the cursor of a destination that is gone, so that its events hold no space."`
+	} `cmd:"" help:"Look into the directory of a spool."`
+
+	Deadletter struct {
+		Ls     letterLs     `cmd:"" help:"List dead letters, and count them by reason."`
+		Replay letterReplay `cmd:"" help:"Send the letters of the cloud mode again."`
+	} `cmd:"" help:"Look into dead letters, and send them again."`
+}
+
+const description = `Looks into spools and dead letters, also beside a running process, and repairs them by hand.
+
+Nothing is changed or sent without --yes. Times are in UTC. Exit codes: 0 all is well; 1 there is damage, or something could not be read or done; 2 the command was called wrongly.`
+
+// exited ends the program from within the parser, after it has printed help.
+type exited int
+
+func (c *command) run(args []string) (code int) {
+	defer func() {
+		if v := recover(); v != nil {
+			early, ok := v.(exited)
+			if !ok {
+				panic(v)
+			}
+			code = int(early)
+		}
+	}()
+	var g grammar
+	parser, err := kong.New(&g, kong.Name("analytics"), kong.Description(description),
+		kong.Writers(c.stdout, c.stderr), kong.Exit(func(code int) { panic(exited(code)) }))
+	if err != nil {
+		c.complain(err)
+		return exitUsage
+	}
+	call, err := parser.Parse(args)
+	if err != nil {
+		c.complain(err)
+		return exitUsage
+	}
+	c.json = g.JSON
+	switch err := call.Run(c); {
+	case err == nil:
+		return exitFine
+	case errors.Is(err, errUsage):
+		c.complain(err)
+		return exitUsage
+	case errors.Is(err, errTold):
+		return exitFault
+	default:
+		c.complain(err)
+		return exitFault
+	}
+}
+
+var (
+	errUsage = errors.New("usage")
+	errTold  = errors.New("the output says what is wrong")
+)
+
+func (c *command) complain(err error) { fmt.Fprintln(c.stderr, "analytics:", printable(err.Error())) }
+
+// warn says on the side what has not gone well.
+func (c *command) warn(format string, args ...any) {
+	fmt.Fprintln(c.stderr, printable(fmt.Sprintf(format, args...)))
+}
