@@ -11,6 +11,17 @@
 //	go run ./benchmarks/cmd/compare -out docs/benchmarks.md
 //	go run ./benchmarks/cmd/compare -quick
 //
+// The command cmd/spool measures what is asked of the spool alone, beside destinations
+// that fail and programs that want the same disk, for docs/benchmarks-spool.md:
+//
+//	go run ./benchmarks/cmd/spool -out docs/benchmarks-spool.md
+//
+// The folder stores is a module of its own, outside of go.work, for the databases that
+// it needs. It compares the spool with other ways to keep events on disk:
+//
+//	cd benchmarks/stores
+//	GOWORK=off go run . -out ../../docs/benchmarks-stores.md
+//
 // internal/sdk holds the work and the libraries, internal/receiver the server that
 // counts, and fails on request.
 package benchmarks

@@ -13,8 +13,9 @@ type account struct {
 	Accepted   int // calls that returned without an error
 	Refused    int // calls that said no
 	Delivered  int // distinct events that arrived
+	Kept       int // distinct events that arrived in the next run
 	Reported   int // that the library says it did not deliver
-	Lost       int // accepted, neither delivered nor reported
+	Lost       int // accepted, neither delivered, now or later, nor reported
 	Duplicates int
 }
 
@@ -89,4 +90,18 @@ func (l *ledger) balance(r receiver.Report, delivered []uint64, dropped int) acc
 	}
 	a.Lost = max(a.Lost-l.anonymous, 0)
 	return a
+}
+
+// known are those of some ids that were accepted.
+func (l *ledger) known(ids []uint64) (some []uint64) {
+	accepted := make(map[uint64]struct{}, len(l.ids))
+	for _, id := range l.ids {
+		accepted[id] = struct{}{}
+	}
+	for _, id := range ids {
+		if _, ok := accepted[id]; ok {
+			some = append(some, id)
+		}
+	}
+	return some
 }

@@ -3,12 +3,12 @@ package main
 import (
 	"math"
 	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tributary-dev/analytics/benchmarks/internal/page"
 	"github.com/tributary-dev/analytics/benchmarks/internal/receiver"
 	"github.com/tributary-dev/analytics/benchmarks/internal/sdk"
 )
@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 
 // Every kind of task, in processes of its own, with few events.
 func TestTasks(t *testing.T) {
-	for _, name := range []string{sdk.Ours, sdk.Anchor} {
+	for _, name := range []string{sdk.Ours, sdk.Spool, sdk.Anchor} {
 		for _, k := range []kind{saturated, single, counted, pipeline, flooded, faulty} {
 			t.Run(name+" "+string(k), func(t *testing.T) {
 				t.Parallel()
@@ -30,7 +30,7 @@ func TestTasks(t *testing.T) {
 				if k == flooded {
 					in.Plan, in.Close = receiver.Plan{For: -1, Status: 503}, time.Millisecond
 				}
-				r, err := in.inChild(t.Context())
+				r, err := in.inChild(t.Context(), t.TempDir())
 				require.NoError(t, err)
 				accepted := 300
 				if in.warmsUp() {
@@ -39,12 +39,40 @@ func TestTasks(t *testing.T) {
 				want := account{Accepted: accepted, Delivered: accepted}
 				if k == flooded {
 					want = account{Accepted: accepted, Reported: accepted}
+					if name == sdk.Spool {
+						want = account{Accepted: accepted, Kept: accepted}
+					}
 				}
 				require.Equal(t, want, r.Account)
 				require.True(t, r.Closed)
 			})
 		}
 	}
+}
+
+// The spool loses nothing to a SIGKILL; in an outage memory loses everything.
+func TestKilled(t *testing.T) {
+	for _, name := range []string{sdk.Ours, sdk.Spool, sdk.Anchor} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			in := task{Library: name, N: 100_000, Rate: 2_000, Plan: receiver.Plan{For: -1, Status: 503}, Close: 20 * time.Second, Patience: 20 * time.Second}
+			r, err := in.killed(t.Context(), t.TempDir(), 200*time.Millisecond, true)
+			require.NoError(t, err)
+			require.True(t, r.Closed)
+			require.Greater(t, r.Account.Accepted, 50)
+			want := account{Accepted: r.Account.Accepted, Lost: r.Account.Accepted}
+			if name == sdk.Spool {
+				want.Lost, want.Kept = 0, want.Accepted
+			}
+			require.Equal(t, want, r.Account)
+		})
+	}
+}
+
+func TestAProcessThatEndsByItselfWasNotKilled(t *testing.T) {
+	in := task{Library: sdk.Ours, N: 3, Rate: 1_000}
+	_, err := in.killed(t.Context(), t.TempDir(), time.Minute, false)
+	require.ErrorContains(t, err, "ended before it was killed")
 }
 
 func TestEncodingTask(t *testing.T) {
@@ -56,32 +84,16 @@ func TestEncodingTask(t *testing.T) {
 }
 
 func TestFlags(t *testing.T) {
-	s, err := parse([]string{"-quick", "-out", "page.md", "-only", "faults", "-reps=3"})
+	s, err := parse([]string{"-quick", "-out", "page.md", "-only", "faults", "-reps=3", "-dir", "disk"})
 	require.NoError(t, err)
-	require.Equal(t, settings{quick: true, out: "page.md", only: "faults", reps: 3}, s)
+	require.Equal(t, settings{quick: true, out: "page.md", only: "faults", reps: 3, dir: "disk"}, s)
 	for _, args := range [][]string{{"-only", "x"}, {"-reps", "-1"}, {"rest"}} {
 		_, err := parse(args)
 		require.Error(t, err)
 	}
 }
 
-func TestCommandLineNamesNoDirectoryOfThisMachine(t *testing.T) {
-	abs := filepath.Join(t.TempDir(), "page.md")
-	require.Equal(t, " -quick -out page.md", commandLine([]string{"-quick", "-out", abs}))
-	require.Equal(t, " -out=page.md", commandLine([]string{"-out=" + abs}))
-	require.Equal(t, " -out docs/benchmarks.md", commandLine([]string{"-out", "docs/benchmarks.md"}))
-}
-
-func TestParsing(t *testing.T) {
-	n, ok := parsePeak("Name:\tx\nVmHWM:\t    2048 kB\nVmRSS:\t 1 kB\n")
-	require.True(t, ok)
-	require.EqualValues(t, 2<<20, n)
-	_, ok = parsePeak("VmRSS: 1 kB")
-	require.False(t, ok)
-
-	require.Equal(t, "Some CPU", parseModel("processor\t: 0\nmodel name\t: Some CPU\nmodel name\t: Other\n"))
-	require.Equal(t, "unknown model", parseModel(""))
-
+func TestParsingABenchmark(t *testing.T) {
 	ns, allocs, err := parseBenchmark("goos: linux\nBenchmarkX-2  \t 100 \t 330.6 ns/op \t 0 B/op \t 2 allocs/op\nPASS\n", "BenchmarkX")
 	require.NoError(t, err)
 	require.Equal(t, []float64{330.6, 2}, []float64{ns, allocs})
@@ -89,38 +101,32 @@ func TestParsing(t *testing.T) {
 	require.Error(t, err)
 }
 
-func TestFormats(t *testing.T) {
-	for want, got := range map[string]string{
-		"7": grouped(7), "999": grouped(999), "1,000": grouped(1_000), "1,234,567": grouped(1_234_567),
-		"412 ns": nanoseconds(412), "12.5 µs": nanoseconds(12_500), "250 ms": nanoseconds(250e6), "32 MiB": mebibytes(32 << 20),
-		"1 run": plural(1, "run"), "5 runs": plural(5, "run"),
-	} {
-		require.Equal(t, want, got)
-	}
-	require.Equal(t, 3, quantile([]int{1, 2, 3, 4}, 0.5))
-	require.Equal(t, 4, quantile([]int{1, 2, 3, 4}, 1))
-}
-
 func TestRow(t *testing.T) {
-	libs, err := sdk.Select(sdk.Ours + "," + sdk.Anchor + ",posthog-go,rudder-go")
+	libs, err := sdk.Select(sdk.Ours + "," + sdk.Anchor + ",posthog-go,rudder-go," + sdk.Spool)
 	require.NoError(t, err)
-	by := runs{sdk.Ours: {{PerCall: 300}, {PerCall: 100}, {PerCall: 200}}, sdk.Anchor: {{PerCall: 1_000}}, "posthog-go": {{PerCall: 800}}}
-	f := figure{name: "call", value: perCall, format: nanoseconds, ratio: 1. / 3, limit: atMost(250), above: "250 ns"}
+	by := runs{sdk.Ours: {{PerCall: 300}, {PerCall: 100}, {PerCall: 200}}, sdk.Anchor: {{PerCall: 1_000}}, sdk.Spool: {{PerCall: 600}}, "posthog-go": {{PerCall: 800}}}
+	f := figure{name: "call", value: perCall, format: page.Nanoseconds, goal: goal{ratio: 1. / 3, limit: atMost(250), above: "250 ns"}, spool: goal{ratio: 0.5}}
 
-	r := f.row(libs, by)
+	r := f.row(libs, by, sdk.Ours)
 	require.Equal(t, []float64{200, 1_000, 800}, r.medians[:3])
 	require.True(t, math.IsNaN(r.medians[3]), "a library that failed")
 	require.Equal(t, 50.0, math.Round(r.spreads[0]))
 	require.Equal(t, []float64{0.2, 0.25}, []float64{r.anchor, r.fastest})
 	require.Equal(t, "≤ 0.33 × analytics-go, ≤ 250 ns", r.target)
 	require.Equal(t, "yes", r.met)
+	require.Equal(t, 600.0, r.medians[4], "no peer, though it is the fastest of the others")
+
+	r = f.row(libs, by, sdk.Spool)
+	require.Equal(t, []float64{0.6, 0.75}, []float64{r.anchor, r.fastest})
+	require.Equal(t, "≤ 0.5 × analytics-go", r.target)
+	require.Equal(t, "**no**", r.met)
 
 	f.limit = atMost(199)
-	require.Equal(t, "**no**", f.row(libs, by).met)
+	require.Equal(t, "**no**", f.row(libs, by, sdk.Ours).met)
 	f.limit, f.ratio = nil, 0.1
-	require.Equal(t, "**no**", f.row(libs, by).met)
+	require.Equal(t, "**no**", f.row(libs, by, sdk.Ours).met)
 	f.ratio = 0
-	require.Empty(t, f.row(libs, by).met)
+	require.Empty(t, f.row(libs, by, sdk.Ours).met)
 }
 
 func TestBalance(t *testing.T) {
@@ -169,4 +175,31 @@ func TestBalance(t *testing.T) {
 		l := &ledger{accepted: 5}
 		require.Equal(t, account{Accepted: 5, Delivered: 5}, l.balance(receiver.Report{Messages: 5}, hash(""), -1))
 	})
+}
+
+func TestThePage(t *testing.T) {
+	libs, err := sdk.Select(sdk.Ours + "," + sdk.Spool + "," + sdk.Anchor)
+	require.NoError(t, err)
+	all := []measurement{{name: "call", figures: []figure{{
+		name: "call", value: perCall, format: page.Nanoseconds, goal: goal{ratio: 0.5}, spool: below(250, "250 ns"),
+	}}}}
+	by := []runs{{sdk.Ours: {{PerCall: 100}}, sdk.Spool: {{PerCall: 300, Account: account{Accepted: 9, Refused: 1}}}, sdk.Anchor: {{PerCall: 1_000}}}}
+	d := &document{}
+	d.header(settings{}, []string{"-reps", "1"}, "full", 1, libs)
+	d.speed(all, libs, by)
+	f := fault{name: "SIGKILL", about: "Text.", kill: time.Second}
+	d.fault(f, libs, []result{{Closed: true}, {Closed: true, Account: account{Accepted: 5, Delivered: 2, Kept: 3}}, {Account: account{Accepted: 5, Lost: 5}}})
+	for _, line := range []string{
+		"[benchmarks-spool.md](benchmarks-spool.md)",
+		"| libraries | analytics = `github.com/tributary-dev/analytics` v",
+		"| figure | analytics | analytics, spool | analytics-go | ÷ analytics-go | ÷ fastest peer | target | met |",
+		"| call | 100 ns | 300 ns | 1000 ns | 0.10 | 0.10 | ≤ 0.5 × analytics-go | yes |",
+		"| call | 300 ns | 3.00 | 0.30 | 0.30 | ≤ 250 ns | **no** |",
+		"- call: analytics, spool refused 1 of 10 calls",
+		"| analytics, spool | 5 | 0 | 2 | 3 | 0 | 0 | 0 | 0 | 0.0 s |  |",
+		"| analytics-go | 5 | 0 | 0 | 0 | 0 | 5 | 0 | 0 | > 0.0 s | Close had not returned |",
+	} {
+		require.Contains(t, d.String(), line)
+	}
+	require.NotContains(t, d.String(), "!(")
 }

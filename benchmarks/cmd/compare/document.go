@@ -3,77 +3,43 @@ package main
 import (
 	"fmt"
 	"math"
-	"os"
-	"path/filepath"
-	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
-	"time"
 
 	"github.com/tributary-dev/analytics"
+	"github.com/tributary-dev/analytics/benchmarks/internal/page"
 	"github.com/tributary-dev/analytics/benchmarks/internal/sdk"
 )
 
-// document is a page of Markdown.
-type document struct{ strings.Builder }
-
-func (d *document) printf(format string, args ...any) { fmt.Fprintf(d, format, args...) }
-
-// table appends rows; the first is the head.
-func (d *document) table(rows ...[]string) {
-	for i, cells := range rows {
-		d.printf("| %s |\n", strings.Join(cells, " | "))
-		if i == 0 {
-			d.printf("|%s\n", strings.Repeat("---|", len(cells)))
-		}
-	}
-	d.printf("\n")
-}
+// document is the page of this command.
+type document struct{ page.Document }
 
 // header says what ran where.
-func (d *document) header(args []string, mode string, reps int, libs []sdk.Library) {
-	d.printf("# Benchmarks\n\nWritten by a command; do not edit. From the root of the repository:\n\n")
-	d.printf("    go run ./benchmarks/cmd/compare%s\n\n", commandLine(args))
-	d.table([]string{"", ""},
-		[]string{"date", time.Now().UTC().Format("2006-01-02 15:04 MST")},
-		[]string{"machine", fmt.Sprintf("%s/%s, %s, %s", runtime.GOOS, runtime.GOARCH, plural(runtime.NumCPU(), "CPU"), processor())},
-		[]string{"Go", runtime.Version()},
-		[]string{"mode", fmt.Sprintf("%s, median of %s, ± half the range", mode, plural(reps, "run"))},
+func (d *document) header(s settings, args []string, mode string, reps int, libs []sdk.Library) {
+	d.Header("Benchmarks", "compare", args,
+		[]string{"file system", page.FileSystem(s.dir)},
+		[]string{"mode", fmt.Sprintf("%s, median of %s, ± half the range", mode, page.Plural(reps, "run"))},
 		[]string{"libraries", versions(libs)},
 	)
+	d.Printf("More about the spool is in [benchmarks-spool.md](benchmarks-spool.md), about other ways to keep events on disk in\n[benchmarks-stores.md](benchmarks-stores.md).\n\n")
 	if mode != "full" {
-		d.printf("Quick mode: numbers of events are a tenth, loads and faults a fifth as long as the text says.\n\n")
+		d.Printf("Quick mode: numbers of events are a tenth, loads and faults a fifth as long as the text says.\n\n")
 	}
-	d.printf("%s\n", strings.TrimSpace(`
+	d.Printf("%s\n", strings.TrimSpace(`
 The work is one Track with a user id and six properties as a map[string]any (two strings, a float, an int, a
 bool, a nested object); ids and time come from the library, but for posthog-go, which leaves ids to its server. Every
 figure is taken in a process of its own, after a warm-up, against a receiver in another process on loopback; the order of
 libraries rotates from run to run. Libraries have their defaults, with these exceptions: no logging; amplitude-go flushes each
 5 s like the others and gets a queue that holds all events, because it drops without a word what does not fit; posthog-go
-does not add its GeoIP property, which it would write into the map of the caller.
+does not add its GeoIP property, which it would write into the map of the caller. "analytics, spool" is this library with
+Spool.Dir set and no other option: events are on disk before a call returns, and synced each second.
 
 A call is saturated when calls follow one another without a pause. What counts is the wall time per accepted call. Where a
 library waits in the call, the waiting counts. Where it refuses, callers stop until there is room again, the clock stops
-with them, and the refusals stand below the table; one row has the figure for callers that wait.
+with them, and the refusals stand below the table; one row has the figure for callers that wait. With the spool, calls are
+refused while its ring of 16 MiB is full, which means that they outran the disk.
 `)+"\n")
-}
-
-// commandLine leaves out where on this machine the result went.
-func commandLine(args []string) string {
-	var b strings.Builder
-	for i, arg := range args {
-		if filepath.IsAbs(arg) {
-			arg = filepath.Base(arg)
-		}
-		if flag, value, ok := strings.Cut(args[i], "="); ok && filepath.IsAbs(value) {
-			arg = flag + "=" + filepath.Base(value)
-		}
-		if strings.ContainsAny(arg, " |") {
-			arg = "'" + arg + "'"
-		}
-		b.WriteString(" " + arg)
-	}
-	return b.String()
 }
 
 func versions(libs []sdk.Library) string {
@@ -81,7 +47,10 @@ func versions(libs []sdk.Library) string {
 	var names []string
 	for _, l := range libs {
 		version := "?"
-		if l.Name == sdk.Ours {
+		if l.Keeps {
+			continue
+		}
+		if l.Own {
 			version = "v" + analytics.Version
 		} else if info != nil {
 			for _, dep := range info.Deps {
@@ -95,62 +64,51 @@ func versions(libs []sdk.Library) string {
 	return strings.Join(names, ", ")
 }
 
-// processor is the model's name, where the system tells.
-func processor() string {
-	info, err := os.ReadFile("/proc/cpuinfo")
-	if err != nil {
-		return "unknown model"
-	}
-	return parseModel(string(info))
-}
-
-func parseModel(cpuinfo string) string {
-	for line := range strings.Lines(cpuinfo) {
-		if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
-			return strings.TrimSpace(value)
-		}
-	}
-	return "unknown model"
-}
-
-// speed appends the first table.
+// speed appends the tables of speed: all libraries, with the targets for events in
+// memory, then the spool with its own.
 func (d *document) speed(all []measurement, libs []sdk.Library, by []runs) {
-	d.printf("\n## Speed\n\n")
+	d.Printf("\n## Speed\n\n")
 	head := []string{"figure"}
 	for _, l := range libs {
-		head = append(head, l.Name)
+		head = append(head, l.Title)
 	}
 	rows := [][]string{append(head, "÷ "+sdk.Anchor, "÷ fastest peer", "target", "met")}
 	var notes []string
 	for i, m := range all {
 		for _, f := range m.figures {
-			r := f.row(libs, by[i])
+			r := f.row(libs, by[i], sdk.Ours)
 			cells := []string{f.name}
 			for k := range libs {
 				cells = append(cells, f.cell(r.medians[k])+plusMinus(r.spreads[k]))
 			}
-			rows = append(rows, append(cells, ratio(r.anchor), ratio(r.fastest), r.target, r.met))
+			rows = append(rows, append(cells, page.Ratio(r.anchor), page.Ratio(r.fastest), r.target, r.met))
 		}
 		notes = append(notes, remarks(m, libs, by[i])...)
 	}
-	d.table(rows...)
-	for _, n := range notes {
-		d.printf("- %s\n", n)
-	}
-	if len(notes) > 0 {
-		d.printf("\n")
+	d.Table(rows...)
+	d.Notes(notes)
+	if slices.ContainsFunc(libs, func(l sdk.Library) bool { return l.Name == sdk.Spool }) {
+		d.spool(all, libs, by)
 	}
 }
 
-// verdict says whether a target is met, where there is something to compare.
-func verdict(value, target float64) string {
-	switch {
-	case math.IsNaN(value):
-		return ""
-	case value <= target:
-		return "yes"
+// spool appends what is asked of the spool.
+func (d *document) spool(all []measurement, libs []sdk.Library, by []runs) {
+	d.Printf("The spool against events in memory and against the others, which keep theirs in memory:\n\n")
+	rows := [][]string{{"figure", "analytics, spool", "÷ " + sdk.Ours, "÷ " + sdk.Anchor, "÷ fastest peer", "target", "met"}}
+	for i, m := range all {
+		for _, f := range m.figures {
+			r := f.row(libs, by[i], sdk.Spool)
+			v, spread := f.median(by[i][sdk.Spool])
+			memory, _ := f.median(by[i][sdk.Ours])
+			against := math.NaN()
+			if memory > 0 {
+				against = v / memory
+			}
+			rows = append(rows, []string{f.name, f.cell(v) + plusMinus(spread), page.Ratio(against), page.Ratio(r.anchor), page.Ratio(r.fastest), r.target, r.met})
+		}
 	}
-	return "**no**"
+	d.Table(rows...)
 }
 
 func (f *figure) cell(v float64) string {
@@ -167,53 +125,47 @@ func plusMinus(percent float64) string {
 	return fmt.Sprintf(" ±%.0f %%", percent)
 }
 
-func ratio(v float64) string {
-	if math.IsNaN(v) {
-		return ""
-	}
-	return fmt.Sprintf("%.2f", v)
-}
-
 // encoding appends the table of encoders.
 func (d *document) encoding(by runs) {
-	d.printf("## Encoder\n\n%s\n\n", strings.TrimSpace(`
+	d.Printf("## Encoder\n\n%s\n\n", strings.TrimSpace(`
 The map of the six properties, to the end of a buffer that is used again. Ours neither sorts keys nor escapes for HTML, and
 neither does segmentio/encoding in its first row; in the second it has its defaults. encoding/json always sorts. What the
 call uses is not exported, so its row comes from BenchmarkEncodeProperties of the root, run in turn with the others; the
 last row is Event.AppendJSON, the exported way, which encodes an event around the properties.
 `))
-	f := figure{value: perCall, format: nanoseconds}
+	f := figure{value: perCall, format: page.Nanoseconds}
 	ours, _ := f.median(by[callEncoder])
 	rows := [][]string{{"encoder", "time", "allocations", "the call's ÷ this", "target", "met"}}
 	for _, name := range encoderNames() {
 		m, spread := f.median(by[name])
-		cells := []string{name, "not measured", "", ratio(ours / m), "", ""}
+		cells := []string{name, "not measured", "", page.Ratio(ours / m), "", ""}
 		if len(by[name]) > 0 {
-			cells[1], cells[2] = nanoseconds(m)+plusMinus(spread), integer(by[name][0].Allocs)
+			cells[1], cells[2] = page.Nanoseconds(m)+plusMinus(spread), integer(by[name][0].Allocs)
 		}
 		if target, ok := encoderTargets[name]; ok {
-			cells[4], cells[5] = fmt.Sprintf("≤ %g", target), verdict(ours/m, target)
+			cells[4], cells[5] = fmt.Sprintf("≤ %g", target), page.Verdict(ours/m, target)
 		}
 		rows = append(rows, cells)
 	}
-	d.table(rows...)
+	d.Table(rows...)
 }
 
 // faultsIntro explains the columns.
 func (d *document) faultsIntro() {
-	d.printf("## Faults\n\n%s\n\n", strings.TrimSpace(`
+	d.Printf("## Faults\n\n%s\n\n", strings.TrimSpace(`
 Every library gets the same load at the same pace, each event with an id of its own, then Close. Refused at the call
-means an error of the call. Reported failed is what the library tells through its callback or outcomes. Lost silently is
-what was accepted, did not arrive and was not reported. The libraries run at the same time, each with a receiver of its own.
+means an error of the call. Delivered by the next run is what arrives after that: the server is healed, and the same program
+started again, which matters only where events are on disk. Reported failed is what the library tells through its callback or
+outcomes. Lost silently is what was accepted, did not arrive and was not reported. The libraries run at the same time, each with a receiver of its own.
 `))
 }
 
 // fault appends one section.
 func (d *document) fault(f fault, libs []sdk.Library, results []result) {
-	d.printf("### %s\n\n%s\n\n", f.name, f.about)
+	d.Printf("### %s\n\n%s\n\n", f.name, f.about)
 	rows := [][]string{faultHead(f)}
 	for i, l := range libs {
 		rows = append(rows, faultRow(f, l, results[i]))
 	}
-	d.table(rows...)
+	d.Table(rows...)
 }

@@ -56,7 +56,7 @@ func encoders(ctx context.Context, s sizes, progress func(string, ...any)) (runs
 				by[name] = append(by[name], r)
 				continue
 			}
-			r, err := t.inChild(ctx)
+			r, err := t.inChild(ctx, "")
 			if err != nil {
 				return nil, err
 			}

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tributary-dev/analytics/benchmarks/internal/page"
 	"github.com/tributary-dev/analytics/benchmarks/internal/receiver"
 	"github.com/tributary-dev/analytics/benchmarks/internal/sdk"
 )
@@ -17,7 +18,12 @@ type fault struct {
 	task        task // without library
 	extra       func(result) string
 	extraName   string
+
+	kill time.Duration // after which the process is killed, and then started again; 0: it lives
+	heal bool          // the server, before the process is started again
 }
+
+func (f *fault) kills() bool { return f.kill > 0 }
 
 // faults are those of the issue. unit is one second in full mode; in quick mode
 // everything is shorter.
@@ -56,7 +62,7 @@ func faults(unit time.Duration) []fault {
 			name: "Close in a 3 s outage", about: "1,000 events in 10 ms, then Close with a ctx of 30 s; requests are reset for 3 s from the first on. The Close of the others takes no ctx.",
 			task: closing(with(load(100_000, 0.01), receiver.Plan{For: 3 * unit, Reset: true}), 30*unit, 30*unit),
 		}, {
-			name: "500 ms a request, a queue of 1,000", about: "2,000 events a second for 5 s; every answer takes 500 ms. The queue holds about 1,000 events where there is an option: MaxMemory 400 KB here, MaxStorageCapacity for amplitude-go; the others have none.",
+			name: "500 ms a request, a queue of 1,000", about: "2,000 events a second for 5 s; every answer takes 500 ms. The queue holds about 1,000 events where there is an option: MaxMemory 400 KB here, Spool.MaxBytes 1 MiB (its least) with the spool, MaxStorageCapacity for amplitude-go; the others have none.",
 			task: roomy(with(load(2_000, 5), receiver.Plan{Delay: unit / 2}), 1_000),
 		}, {
 			name: "a server that never answers", about: "2,000 events in 2 s, then Close with a ctx of 5 s. Libraries whose Close takes no ctx are given 30 s.",
@@ -67,6 +73,12 @@ func faults(unit time.Duration) []fault {
 			extraName: "requests a minute after the first", extra: func(r result) string {
 				return fmt.Sprintf("%.1f", float64(max(r.Report.Requests-1, 0))/(r.Ran+r.Closing).Minutes())
 			},
+		}, {
+			name: "SIGKILL", about: "1,000 events a second; after 5 s the process is killed, in the middle of a healthy server's answers. It is started again with the same settings, and Close called at once. Each call that returned was noted in another process. Close is that of the second process.",
+			task: load(1_000, 60), kill: 5 * unit,
+		}, {
+			name: "SIGKILL in an outage", about: "The same while every request is answered 503; the server is healthy again when the process is started for the second time.",
+			task: with(load(1_000, 60), receiver.Plan{For: -1, Status: 503}), kill: 5 * unit, heal: true,
 		},
 	}
 }
@@ -77,14 +89,20 @@ func roomy(t task, events int) task {
 }
 
 // provoke runs a fault with all libraries at once: what they do is waiting, mostly.
-func provoke(ctx context.Context, f fault, libs []sdk.Library, progress func(string, ...any)) ([]result, error) {
+func provoke(ctx context.Context, f fault, libs []sdk.Library, dir string, progress func(string, ...any)) ([]result, error) {
 	progress("fault: %s", f.name)
 	out, errs := make([]result, len(libs)), make([]error, len(libs))
 	var wg sync.WaitGroup
 	for i, l := range libs {
 		t := f.task
 		t.Library = l.Name
-		wg.Go(func() { out[i], errs[i] = t.inChild(ctx) })
+		wg.Go(func() {
+			if f.kills() {
+				out[i], errs[i] = t.killed(ctx, dir, f.kill, f.heal)
+			} else {
+				out[i], errs[i] = t.inChild(ctx, dir)
+			}
+		})
 	}
 	wg.Wait()
 	for _, err := range errs {
@@ -102,7 +120,7 @@ func faultRow(f fault, l sdk.Library, r result) []string {
 	if !r.Closed {
 		closed = "> " + closed
 	}
-	cells := []string{l.Name, grouped(a.Accepted), grouped(a.Refused), grouped(a.Delivered), grouped(a.Reported), grouped(a.Lost), grouped(a.Duplicates), grouped(r.Report.Requests), closed}
+	cells := []string{l.Title, page.Grouped(a.Accepted), page.Grouped(a.Refused), page.Grouped(a.Delivered), page.Grouped(a.Kept), page.Grouped(a.Reported), page.Grouped(a.Lost), page.Grouped(a.Duplicates), page.Grouped(r.Report.Requests), closed}
 	if f.extra != nil {
 		cells = append(cells, f.extra(r))
 	}
@@ -117,7 +135,7 @@ func faultRow(f fault, l sdk.Library, r result) []string {
 }
 
 func faultHead(f fault) []string {
-	cells := []string{"", "accepted", "refused at the call", "delivered", "reported failed", "lost silently", "duplicates", "requests", "Close took"}
+	cells := []string{"", "accepted", "refused at the call", "delivered", "delivered by the next run", "reported failed", "lost silently", "duplicates", "requests", "Close took"}
 	if f.extra != nil {
 		cells = append(cells, f.extraName)
 	}

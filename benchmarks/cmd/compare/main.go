@@ -34,6 +34,7 @@ type settings struct {
 	reps  int
 	only  string
 	libs  string
+	dir   string
 }
 
 func parse(args []string) (s settings, err error) {
@@ -42,7 +43,8 @@ func parse(args []string) (s settings, err error) {
 	flags.StringVar(&s.out, "out", "", "write the page to this `file` in place of the standard output")
 	flags.IntVar(&s.reps, "reps", 0, "runs of each figure; 0 means 5, or 1 with -quick")
 	flags.StringVar(&s.only, "only", "", "\"speed\" or \"faults\"")
-	flags.StringVar(&s.libs, "libs", "", "comma-separated `names`; empty means all, or analytics,analytics-go for the faults of -quick")
+	flags.StringVar(&s.libs, "libs", "", "comma-separated `names`; empty means all, or analytics,analytics-spool,analytics-go for the faults of -quick")
+	flags.StringVar(&s.dir, "dir", "", "`folder` on the disk to measure the spool on; empty means the one for temporary files")
 	if err := flags.Parse(args); err != nil {
 		return s, err
 	}
@@ -82,10 +84,10 @@ func compare(ctx context.Context, args []string) error {
 		size.reps = s.reps
 	}
 	d := &document{}
-	d.header(args, mode, size.reps, libs)
+	d.header(s, args, mode, size.reps, libs)
 	lost := 0
 	if s.only != "faults" {
-		n, err := d.addSpeed(ctx, size, libs, progress)
+		n, err := d.addSpeed(ctx, size, libs, s.dir, progress)
 		if err != nil {
 			return err
 		}
@@ -93,15 +95,15 @@ func compare(ctx context.Context, args []string) error {
 	}
 	if s.only != "speed" {
 		if s.quick && s.libs == "" {
-			libs, _ = sdk.Select(sdk.Ours + "," + sdk.Anchor)
+			libs, _ = sdk.Select(sdk.Ours + "," + sdk.Spool + "," + sdk.Anchor)
 		}
-		n, err := d.addFaults(ctx, faults(unit), libs, s.quick, progress)
+		n, err := d.addFaults(ctx, faults(unit), libs, s.dir, s.quick, progress)
 		if err != nil {
 			return err
 		}
 		lost += n
 	}
-	if err := d.write(s.out); err != nil {
+	if err := d.Save(s.out); err != nil {
 		return err
 	}
 	if lost > 0 {
@@ -110,18 +112,10 @@ func compare(ctx context.Context, args []string) error {
 	return nil
 }
 
-func (d *document) write(file string) error {
-	if file == "" {
-		_, err := fmt.Print(d.String())
-		return err
-	}
-	return os.WriteFile(file, []byte(d.String()), 0o644)
-}
-
 // addSpeed measures and appends the tables of speed, and counts what ours lost.
-func (d *document) addSpeed(ctx context.Context, s sizes, libs []sdk.Library, progress func(string, ...any)) (lost int, err error) {
+func (d *document) addSpeed(ctx context.Context, s sizes, libs []sdk.Library, dir string, progress func(string, ...any)) (lost int, err error) {
 	all := measurements(s)
-	by, err := measure(ctx, all, libs, s.reps, progress)
+	by, err := measure(ctx, all, libs, dir, s.reps, progress)
 	if err != nil {
 		return 0, err
 	}
@@ -132,7 +126,7 @@ func (d *document) addSpeed(ctx context.Context, s sizes, libs []sdk.Library, pr
 	}
 	d.encoding(enc)
 	for _, runs := range by {
-		for _, r := range runs[sdk.Ours] {
+		for _, r := range append(runs[sdk.Ours], runs[sdk.Spool]...) {
 			lost += r.Account.Lost
 		}
 	}
@@ -140,13 +134,13 @@ func (d *document) addSpeed(ctx context.Context, s sizes, libs []sdk.Library, pr
 }
 
 // addFaults runs the faults one after the other, or all at once.
-func (d *document) addFaults(ctx context.Context, all []fault, libs []sdk.Library, together bool, progress func(string, ...any)) (lost int, err error) {
+func (d *document) addFaults(ctx context.Context, all []fault, libs []sdk.Library, dir string, together bool, progress func(string, ...any)) (lost int, err error) {
 	d.faultsIntro()
 	results, errs := make([][]result, len(all)), make([]error, len(all))
 	done := make(chan struct{}, len(all))
 	for i, f := range all {
 		run := func() {
-			results[i], errs[i] = provoke(ctx, f, libs, progress)
+			results[i], errs[i] = provoke(ctx, f, libs, dir, progress)
 			done <- struct{}{}
 		}
 		if together {
@@ -164,7 +158,7 @@ func (d *document) addFaults(ctx context.Context, all []fault, libs []sdk.Librar
 	for i, f := range all {
 		d.fault(f, libs, results[i])
 		for k, l := range libs {
-			if l.Name == sdk.Ours {
+			if l.Keeps || l.Own && !f.kills() { // memory does not survive
 				lost += results[i][k].Account.Lost
 			}
 		}

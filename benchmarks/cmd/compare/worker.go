@@ -3,15 +3,19 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"runtime"
 	"slices"
+	"strings"
 	"time"
 
+	"github.com/tributary-dev/analytics/benchmarks/internal/page"
 	"github.com/tributary-dev/analytics/benchmarks/internal/receiver"
 	"github.com/tributary-dev/analytics/benchmarks/internal/sdk"
+	"github.com/tributary-dev/analytics/benchmarks/internal/usage"
 )
 
 // task is one measurement of one library. A child process does it, so that no
@@ -28,6 +32,7 @@ type task struct {
 	Plain      bool
 	Block      bool
 	Room       int
+	Dir        string // where a library keeps events that keeps them on disk
 
 	// Of faults: so many events a second, with ids of our own. Close is the ctx
 	// of libraries that take one, Patience how long the others get.
@@ -44,6 +49,8 @@ const (
 	pipeline  kind = "pipeline"  // from the first call until Close has returned
 	flooded   kind = "flooded"   // as fast as it goes into a receiver that fails
 	faulty    kind = "faulty"    // a steady load and a fault
+	endless   kind = "endless"   // a steady load until the process is killed
+	restarted kind = "restarted" // Close, in the process after that
 	encoding  kind = "encoding"  // no client: the encoder named Library
 )
 
@@ -60,6 +67,7 @@ type result struct {
 	Ran           time.Duration // from the first call on
 	Account       account
 	Report        receiver.Report
+	Failed        []uint64 // ids that were reported; restarted
 }
 
 const workerFlag = "-worker"
@@ -91,38 +99,60 @@ func work() error {
 	return json.NewEncoder(os.Stdout).Encode(r)
 }
 
-// inChild runs a task in a process of its own, against a receiver in another.
-func (t task) inChild(ctx context.Context) (r result, err error) {
+// inChild runs a task in a process of its own, against a receiver in another. Where
+// events are kept on disk, that is in a folder below dir.
+func (t task) inChild(ctx context.Context, dir string) (r result, err error) {
+	err = t.surrounded(ctx, dir, func(ctx context.Context, t task, server *receiver.Process) error {
+		r, err = t.finish(ctx, server.URL)
+		return err
+	})
+	return r, err
+}
+
+// surrounded has a receiver and a folder as long as do runs.
+func (t task) surrounded(ctx context.Context, dir string, do func(context.Context, task, *receiver.Process) error) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
 	server, err := receiver.Start(ctx)
 	if err != nil {
-		return r, err
+		return err
 	}
 	defer server.Stop()
-	in, err := json.Marshal(map[string]any{"Task": t, "URL": server.URL})
+	if t.Library == sdk.Spool {
+		if t.Dir, err = os.MkdirTemp(dir, "compare"); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, os.RemoveAll(t.Dir)) }()
+	}
+	return do(ctx, t, server)
+}
+
+// finish runs the task in a child process until that ends.
+func (t task) finish(ctx context.Context, url string) (r result, err error) {
+	cmd, err := t.process(ctx, url)
 	if err != nil {
 		return r, err
 	}
-	exe, err := os.Executable()
-	if err != nil {
-		return r, err
-	}
-	cmd := exec.CommandContext(ctx, exe, workerFlag)
-	cmd.Stderr = os.Stderr
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		return r, err
-	}
-	go func() {
-		_, _ = stdin.Write(in)
-		_ = stdin.Close()
-	}()
 	out, err := cmd.Output()
 	if err != nil {
 		return r, fmt.Errorf("%s, %s: %w", t.Kind, t.Library, err)
 	}
 	return r, json.Unmarshal(out, &r)
+}
+
+// process is the child process of a task, not yet started.
+func (t task) process(ctx context.Context, url string) (*exec.Cmd, error) {
+	in, err := json.Marshal(map[string]any{"Task": t, "URL": url})
+	if err != nil {
+		return nil, err
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.CommandContext(ctx, exe, workerFlag)
+	cmd.Stdin, cmd.Stderr = strings.NewReader(string(in)), os.Stderr
+	return cmd, nil
 }
 
 // run does the task.
@@ -134,7 +164,13 @@ func (t task) run(ctx context.Context, server receiver.Control) (r result, err e
 	if err != nil {
 		return r, err
 	}
-	lib, books := libs[0], &ledger{keep: t.Kind == faulty}
+	lib, books := libs[0], &ledger{keep: t.Kind == faulty || t.Kind == restarted}
+	switch t.Kind {
+	case endless:
+		return r, t.untilKilled(lib, server.URL)
+	case restarted:
+		return t.again(ctx, lib, server.URL, books)
+	}
 	t.Plan.Marker, t.Plan.Distinct = lib.Marker, true
 	if t.Kind == pipeline {
 		if err := t.warm(ctx, lib, server); err != nil {
@@ -156,20 +192,44 @@ func (t task) run(ctx context.Context, server receiver.Control) (r result, err e
 		time.Sleep(settle)
 	}
 	runtime.GC()
-	before, start := cpuTime(), time.Now()
+	before, start := usage.CPU(), time.Now()
 	if err := t.load(c, &r, books); err != nil {
 		return r, err
 	}
 	r.Ran = time.Since(start)
 	t.close(ctx, lib, c, &r)
-	r.CPU, r.Wall, r.PeakRSS = cpuTime()-before, time.Since(start), peakRSS()
+	r.CPU, r.Wall, r.PeakRSS = usage.CPU()-before, time.Since(start), usage.PeakRSS()
 	time.Sleep(settle) // for callbacks, and for what is on its way
 	if r.Report, err = server.Report(ctx); err != nil {
 		return r, err
 	}
+	all := r.Report
+	if lib.Keeps && all.Distinct < books.accepted {
+		if all, err = t.next(ctx, lib, server); err != nil {
+			return r, err
+		}
+	}
 	ids, err := server.IDs(ctx)
-	r.Account = books.balance(r.Report, ids, c.Dropped())
+	r.Account = books.balance(all, ids, c.Dropped())
+	r.Account.Kept = all.Distinct - r.Report.Distinct
+	r.Account.Delivered -= r.Account.Kept
 	return r, err
+}
+
+// next is the next run over the same spool: it delivers what is left, to a server that
+// is healthy.
+func (t task) next(ctx context.Context, lib sdk.Library, server receiver.Control) (all receiver.Report, err error) {
+	if err := server.Heal(ctx); err != nil {
+		return all, err
+	}
+	c, err := lib.New(sdk.Options{URL: server.URL, Plain: t.Plain, Dir: t.Dir})
+	if err != nil {
+		return all, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, enough)
+	defer cancel()
+	_ = c.Close(ctx) // what it could not deliver is missed
+	return server.Report(ctx)
 }
 
 const settle = 100 * time.Millisecond
@@ -199,11 +259,11 @@ func (t task) warm(ctx context.Context, lib sdk.Library, server receiver.Control
 }
 
 func (t task) options(url string, books *ledger) sdk.Options {
-	o := sdk.Options{URL: url, Plain: t.Plain, Block: t.Block, Room: t.Room}
+	o := sdk.Options{URL: url, Plain: t.Plain, Block: t.Block, Room: t.Room, Dir: t.Dir}
 	switch t.Kind {
 	case counted:
 		o.Batch = 100_000
-	case flooded, faulty:
+	case flooded, faulty, restarted:
 		o.Outcome = books.outcome
 	}
 	return o
@@ -256,7 +316,7 @@ func (t task) oneByOne(c sdk.Client, r *result, books *ledger) error {
 		}
 	}
 	slices.Sort(took)
-	r.P50, r.P99 = quantile(took, 0.5), quantile(took, 0.99)
+	r.P50, r.P99 = page.Quantile(took, 0.5), page.Quantile(took, 0.99)
 	books.accepted += t.N
 	return nil
 }
@@ -319,9 +379,4 @@ func (t task) close(ctx context.Context, lib sdk.Library, c sdk.Client, r *resul
 	if err != nil {
 		r.CloseError = err.Error()
 	}
-}
-
-// quantile of a sorted list.
-func quantile[T any](sorted []T, q float64) T {
-	return sorted[min(int(q*float64(len(sorted))), len(sorted)-1)]
 }

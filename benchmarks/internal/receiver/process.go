@@ -103,6 +103,11 @@ func (c Control) Plan(ctx context.Context, plan Plan) error {
 	return c.ask(ctx, "plan", plan, nil)
 }
 
+// Heal ends the faults of the plan; what was received still counts.
+func (c Control) Heal(ctx context.Context) error {
+	return c.ask(ctx, "heal", nil, nil)
+}
+
 // Report tells what was received since the last plan.
 func (c Control) Report(ctx context.Context) (r Report, err error) {
 	err = c.ask(ctx, "report", nil, &r)

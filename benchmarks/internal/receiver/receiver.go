@@ -243,6 +243,8 @@ func (s *Server) control(r *request) []byte {
 		s.plan, s.report, s.ids = p, Report{}, nil
 		s.first, s.pauseFrom, s.pauseUntil = time.Time{}, time.Time{}, time.Time{}
 		s.conns = make(map[net.Conn]struct{})
+	case "heal":
+		s.plan = Plan{Marker: s.plan.Marker, Distinct: s.plan.Distinct}
 	case "report":
 		s.distinct()
 		s.report.Distinct = len(s.ids)

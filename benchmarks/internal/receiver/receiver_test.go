@@ -166,6 +166,20 @@ func TestFaultEnds(t *testing.T) {
 	require.Equal(t, []int{500, 200}, statuses)
 }
 
+func TestHealing(t *testing.T) {
+	c, client := start(t, receiver.Plan{For: -1, Status: 503, LoseEvery: 2})
+	for _, want := range []int{503, 200, 200} {
+		res, err := post(t, client, c.URL, strings.NewReader(body), "")
+		require.NoError(t, err)
+		require.Equal(t, want, res.StatusCode)
+		require.NoError(t, c.Heal(t.Context()))
+	}
+	r, err := c.Report(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, 3, r.Requests)
+	require.Equal(t, 6, r.Messages)
+}
+
 func TestProcess(t *testing.T) {
 	p, err := receiver.Start(context.Background())
 	require.NoError(t, err)

@@ -12,13 +12,21 @@ import (
 
 var ours = Library{
 	Name: Ours, Module: "github.com/tributary-dev/analytics", Marker: `"messageId":"`,
-	OwnIDs: true, Gzip: true, Plain: true, Appends: true, Hurries: true,
+	OwnIDs: true, Gzip: true, Plain: true, Appends: true, Hurries: true, Own: true,
+	New: newOurs,
+}
+
+// The same, with a spool that has its defaults.
+var spooled = Library{
+	Name: Spool, Title: "analytics, spool", Module: ours.Module, Marker: ours.Marker,
+	OwnIDs: true, Gzip: true, Plain: true, Appends: true, Hurries: true, Own: true, Keeps: true,
 	New: newOurs,
 }
 
 type oursClient struct {
-	c   *analytics.Client
-	ctx context.Context
+	c    *analytics.Client
+	ctx  context.Context
+	disk bool
 }
 
 // bytesAnEvent is what an event of the work takes in the log, about.
@@ -29,11 +37,13 @@ func newOurs(o Options) (Client, error) {
 		Destinations: []analytics.Destination{&analytics.Cloud{WriteKey: "key", Endpoint: o.URL, NoGzip: o.Plain}},
 		Logger:       slog.New(slog.NewTextHandler(io.Discard, nil)),
 	}
+	cfg.Spool.Dir = o.Dir
 	if o.Block {
 		cfg.WhenFull = analytics.Block
 	}
 	if o.Room > 0 {
 		cfg.MaxMemory = max(o.Room*bytesAnEvent, 256<<10)
+		cfg.Spool.MaxBytes = max(int64(o.Room*bytesAnEvent), 1<<20)
 	}
 	if o.Batch > 0 {
 		cfg.FlushAt, cfg.FlushInterval = o.Batch, time.Hour
@@ -49,7 +59,7 @@ func newOurs(o Options) (Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &oursClient{c, context.Background()}, nil
+	return &oursClient{c, context.Background(), o.Dir != ""}, nil
 }
 
 func (c *oursClient) Track(id string, properties map[string]any) error {
@@ -67,7 +77,12 @@ func refusal(err error) error {
 	return err
 }
 
+// Idle tells whether half of the queue is free. With a spool, the ring is what refuses:
+// there is room in it when what it held is on disk.
 func (c *oursClient) Idle() bool {
+	if c.disk && c.c.Sync(c.ctx) != nil {
+		return false
+	}
 	s := c.c.Stats()
 	return s.QueueBytes < s.QueueLimit/2
 }

@@ -3,6 +3,7 @@
 package sdk
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -48,6 +49,9 @@ type Options struct {
 	// Timers are off then.
 	Batch int
 
+	// Dir is where events are kept, for a library that keeps them on disk.
+	Dir string
+
 	// Outcome is told the end of each event, from any goroutine. id is empty
 	// where the library does not say which one.
 	Outcome func(id string, n int, delivered bool)
@@ -55,7 +59,8 @@ type Options struct {
 
 // Library is one of those that are compared.
 type Library struct {
-	Name   string
+	Name   string // without spaces, for flags and benchmarks
+	Title  string // in tables
 	Module string // in go.mod
 	Marker string // precedes the id of an event in a request's body
 
@@ -64,19 +69,27 @@ type Library struct {
 	Plain   bool // can do without
 	Appends bool // takes properties that append their own JSON
 	Hurries bool // Close returns when its context ends
+	Own     bool // of this repository
+	Keeps   bool // on disk, in Options.Dir: what is left at the end is for the next process
 
 	New func(Options) (Client, error)
 }
 
-// Ours and Anchor are the names of this library and of the one that targets refer to.
+// Ours and Spool are the names of this library with its events in memory and on disk,
+// Anchor is that of the one that targets refer to.
 const (
 	Ours   = "analytics"
+	Spool  = "analytics-spool"
 	Anchor = "analytics-go"
 )
 
 // Libraries returns all of them, ours first.
 func Libraries() []Library {
-	return []Library{ours, segment, posthogGo, rudder, amplitudeGo}
+	all := []Library{ours, spooled, segment, posthogGo, rudder, amplitudeGo}
+	for i := range all {
+		all[i].Title = cmp.Or(all[i].Title, all[i].Name)
+	}
+	return all
 }
 
 // Select returns the libraries named in a comma-separated list; all for "".

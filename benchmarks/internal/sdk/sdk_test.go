@@ -34,7 +34,7 @@ func TestSameWork(t *testing.T) {
 func TestSelect(t *testing.T) {
 	libs, err := sdk.Select("")
 	require.NoError(t, err)
-	require.Len(t, libs, 5)
+	require.Len(t, libs, 6)
 	libs, err = sdk.Select(sdk.Anchor + "," + sdk.Ours)
 	require.NoError(t, err)
 	require.Equal(t, sdk.Anchor, libs[0].Name)

@@ -1,9 +1,11 @@
 //go:build unix
 
-package main
+package usage
 
 import (
+	"io/fs"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -11,8 +13,8 @@ import (
 	"time"
 )
 
-// cpuTime is what this process has used, user and system.
-func cpuTime() time.Duration {
+// CPU is what this process has used, user and system.
+func CPU() time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
 		return 0
@@ -20,9 +22,9 @@ func cpuTime() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// peakRSS is in bytes. The kernel's figure in Rusage begins with that of the parent
+// PeakRSS is in bytes. The kernel's figure in Rusage begins with that of the parent
 // process, so the one of the address space is preferred.
-func peakRSS() int64 {
+func PeakRSS() int64 {
 	if status, err := os.ReadFile("/proc/self/status"); err == nil {
 		if n, ok := parsePeak(string(status)); ok {
 			return n
@@ -50,4 +52,21 @@ func parsePeak(status string) (int64, bool) {
 	}
 	n, err := strconv.ParseInt(fields[0], 10, 64)
 	return n << 10, err == nil
+}
+
+// Disk is how much the files below a folder take from the disk, which is less than
+// their sizes where they have holes.
+func Disk(dir string) (total int64, err error) {
+	err = filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || !e.Type().IsRegular() {
+			return err
+		}
+		info, err := e.Info()
+		if err != nil {
+			return err
+		}
+		total += info.Sys().(*syscall.Stat_t).Blocks * 512
+		return nil
+	})
+	return total, err
 }
