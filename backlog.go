@@ -12,6 +12,7 @@ import (
 type backlog struct {
 	ident       LogID
 	segmentSize int64
+	smallest    int64 // segment that is worth beginning, near the limit
 	least       int64 // what a segment counts for, however little is in it
 	oldest      bool  // evict the oldest instead of refusing
 	hole        Reason
@@ -37,6 +38,7 @@ type segment struct {
 	first, end uint64
 	start      uint64       // bytes written before it
 	size       int64        // bytes in it
+	room       int64        // the most that may be in it
 	full       bool         // it takes no more, and counts for no more than it has
 	buf        []byte       // of the log in memory: its records
 	disk       *diskSegment // of the log on disk
@@ -45,7 +47,7 @@ type segment struct {
 const never = math.MaxUint64
 
 func newBacklog(segmentSize, limit int64, oldest bool) backlog {
-	return backlog{segmentSize: segmentSize, limit: limit, oldest: oldest, wakeAt: never, wakeOn: never}
+	return backlog{segmentSize: segmentSize, smallest: segmentSize, limit: limit, oldest: oldest, wakeAt: never, wakeOn: never}
 }
 
 func (l *backlog) id() LogID { return l.ident }
@@ -56,7 +58,7 @@ func (l *backlog) admit(n int) (*segment, error) {
 		return nil, ErrClosed
 	}
 	s := l.tail()
-	if s == nil || s.full || s.size+int64(n) > l.segmentSize {
+	if s == nil || s.full || s.size+int64(n) > s.room {
 		if s = l.grow(); s == nil {
 			return nil, ErrQueueFull
 		}
@@ -92,20 +94,14 @@ func (l *backlog) charge(s *segment) int64 { return max(s.size, l.least) }
 
 // grow adds a segment, making room if it has to. nil: the log is full.
 func (l *backlog) grow() *segment {
-	spare := int64(0) // what the last segment gives back when it is sealed
-	if t := l.tail(); t != nil && !t.full {
-		spare = l.segmentSize - l.charge(t)
-	}
-	for l.charged-spare+l.segmentSize > l.limit {
+	for l.spare() < l.smallest {
 		if !l.evict(ReasonLagged) && (!l.oldest || !l.evict(ReasonOverflow)) {
 			return nil
 		}
 	}
-	if t := l.tail(); t != nil {
-		t.full = true
-	}
-	l.charged += l.segmentSize - spare
-	s := &segment{first: l.next, end: l.next, start: l.written}
+	l.seal()
+	s := &segment{first: l.next, end: l.next, start: l.written, room: min(l.spare(), l.segmentSize)}
+	l.charged += s.room
 	l.segments = append(l.segments, s)
 	if l.half() {
 		for _, p := range l.places {
@@ -115,6 +111,24 @@ func (l *backlog) grow() *segment {
 		}
 	}
 	return s
+}
+
+// spare is what a new segment may have: what the log may still hold once the last one is
+// sealed.
+func (l *backlog) spare() int64 {
+	n := l.limit - l.charged
+	if t := l.tail(); t != nil && !t.full {
+		n += t.room - l.charge(t)
+	}
+	return n
+}
+
+// seal ends the last segment: from now on it counts for what is in it.
+func (l *backlog) seal() {
+	if t := l.tail(); t != nil && !t.full {
+		l.charged -= t.room - l.charge(t)
+		t.full = true
+	}
 }
 
 // half tells whether half of the log is in use.
@@ -221,8 +235,11 @@ func (l *backlog) rearm() {
 func (l *backlog) space() <-chan struct{} {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.wait(l.closed || l.charged+l.segmentSize <= l.limit || l.evictable(ReasonLagged) >= 0)
+	return l.wait(l.closed || l.roomy())
 }
+
+// roomy tells whether there is room for a new segment, or somebody to take it from.
+func (l *backlog) roomy() bool { return l.spare() >= l.smallest || l.evictable(ReasonLagged) >= 0 }
 
 // wait returns a channel that is closed already, or will be by invite.
 func (l *backlog) wait(open bool) <-chan struct{} {

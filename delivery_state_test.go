@@ -315,7 +315,7 @@ func TestRestartDoesNotCloseTheBreaker(t *testing.T) {
 			}
 			synctest.Wait()
 			require.Equal(t, "retry", l.stats().Waiting)
-			time.Sleep(last.Add(29 * time.Second).Sub(time.Now()))
+			time.Sleep(time.Until(last.Add(29 * time.Second)))
 			require.Len(t, l.sent(), before, "it is too early for a probe")
 			time.Sleep(32 * time.Second)
 			require.Len(t, l.sent(), before+1, "one probe")

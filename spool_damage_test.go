@@ -233,15 +233,9 @@ func TestDiskNewerVersion(t *testing.T) {
 			return b
 		},
 		".cur": func(b []byte) []byte {
-			for len(b) >= 512 {
-				b[4] = wal.Version + 1
-				seal(b, 508)
-				if len(b) == 1024 {
-					c := b[512:]
-					c[4] = wal.Version + 1
-					seal(c, 508)
-				}
-				break
+			for slot := b; len(slot) >= 512; slot = slot[512:] {
+				slot[4] = wal.Version + 1
+				seal(slot, 508)
 			}
 			return b
 		},

@@ -147,13 +147,12 @@ func (l *diskLog) judge(err error) {
 func (l *diskLog) writeHeaps() error {
 	for {
 		l.mu.Lock()
-		i := slices.IndexFunc(l.segments, func(s *segment) bool { return s.disk != nil && s.disk.heap != nil })
-		if i < 0 {
+		s := l.firstHeap()
+		if s == nil {
 			l.release()
 			l.mu.Unlock()
 			return nil
 		}
-		s := l.segments[i]
 		heap := s.disk.heap
 		l.mu.Unlock()
 		file, err := wal.CreateSegment(l.slot.FS, l.slot.SegmentsDir(), s.first)
@@ -168,14 +167,15 @@ func (l *diskLog) writeHeaps() error {
 			}
 			err = file.Append(w.Finish())
 		}
-		if err != nil {
-			return errors.Join(err, file.Close())
+		if err != nil { // what it has taken of the disk is needed for the next try
+			return errors.Join(err, file.Close(), l.slot.FS.Remove(file.Name()))
 		}
 		l.mu.Lock()
 		s.disk.file, s.disk.end, s.disk.heap = file, file.End(), nil
 		s.disk.unsynced, s.disk.unnamed = true, true
 		l.haunt(s)
 		l.heapBytes = l.heapSize()
+		l.release()
 		l.mu.Unlock()
 	}
 }
@@ -189,27 +189,32 @@ func (l *diskLog) heapSize() (n int64) {
 	return n
 }
 
-// release gives the place of what is drained back to the ring, unless what an earlier
-// process left there has no other place yet.
+// release gives the place of what is drained back to the ring, but for what an earlier
+// process left there and has no other place yet.
 func (l *diskLog) release() {
 	ring := l.ring.Load()
 	if ring == nil {
 		return
 	}
-	if l.held && l.heldHeap() {
-		return
+	if s := l.firstHeap(); l.held && s != nil {
+		ring.ReleaseBefore(s.disk.heap[0])
+	} else {
+		l.held = false
+		ring.Release(l.at)
 	}
-	l.held = false
-	ring.Release(l.at)
 	if l.starved {
 		l.starved = false
 		l.invite()
 	}
 }
 
-// heldHeap tells whether a segment still lies in memory that is in the ring as well.
-func (l *diskLog) heldHeap() bool {
-	return slices.ContainsFunc(l.segments, func(s *segment) bool { return s.disk != nil && s.disk.heap != nil })
+// firstHeap is the first segment that lies in memory, nil if there is none.
+func (l *diskLog) firstHeap() *segment {
+	i := slices.IndexFunc(l.segments, func(s *segment) bool { return s.disk != nil && s.disk.heap != nil })
+	if i < 0 {
+		return nil
+	}
+	return l.segments[i]
 }
 
 // drainRing writes what is in the ring. Of segments that are gone nothing is written,
@@ -415,7 +420,7 @@ func (l *diskLog) endSegment(s *segment) {
 	}
 	rest := &segment{first: d.drained, end: s.end, start: s.start + uint64(d.bytes), size: s.size - d.bytes}
 	rest.disk = &diskSegment{drained: rest.first}
-	rest.full = s.full
+	rest.full, rest.room = s.full, s.room
 	if s.full {
 		l.charged += l.charge(rest) - l.charge(s)
 	}
@@ -495,7 +500,7 @@ func (l *diskLog) serve(r *syncRound, drained error) {
 	if slices.ContainsFunc(l.segments, func(s *segment) bool { return s.disk != nil && s.disk.atRisk }) {
 		r.risk = errAtRisk
 	}
-	if r.err == nil && slices.ContainsFunc(l.segments, func(s *segment) bool { return s.disk != nil && s.disk.heap != nil }) {
+	if r.err == nil && l.firstHeap() != nil {
 		r.err = l.fault
 	}
 	l.mu.Unlock()
@@ -685,6 +690,9 @@ func (l *diskLog) bound() {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if ring := l.ring.Load(); ring != nil { // which has its place on the disk already
+		free += int64(ring.Room())
+	}
 	l.limit = max(min(l.opts.limit, l.charged+free-l.opts.minFree), 0)
 	l.invite()
 }
@@ -738,11 +746,10 @@ func (l *diskLog) shutDown(ctx context.Context) error {
 	if r := l.takeRound(); r != nil {
 		l.serve(r, errors.Join(err, l.settleNames()))
 	}
-	collected := true
 	if l.saveCursors(true) == nil {
 		l.removeFinished()
 	}
-	collected = l.collect()
+	collected := l.collect()
 	clean := err == nil && collected && !l.risked && !l.unsaved
 	if ctx.Err() == nil && l.opts.mode != Never {
 		clean = clean && l.syncSegments() == nil && l.saveCursors(true) == nil

@@ -71,7 +71,6 @@ type logSettings struct {
 	unit      int64
 	limit     int64
 	oldest    bool
-	maxAge    time.Duration
 	adopted   bool // left by another process: it takes no events
 	writeCall bool // the ring is written by system calls
 }
@@ -116,7 +115,7 @@ func (l *diskLog) append(at int64, flags recordFlags, body []byte) error {
 		return l.noRing()
 	}
 	if ring.Use() == wal.PerCall {
-		return l.appendPerCall(ring, at, flags, body)
+		return l.appendPerCall(at, flags, body)
 	}
 	sum := ring.Sum(body)
 	l.mu.Lock()
@@ -150,10 +149,10 @@ func (l *diskLog) admit(n int) (*segment, error) {
 
 // appendPerCall is append where a call writes to the ring by a system call, which may
 // take long: the others that call wait, and nobody else.
-func (l *diskLog) appendPerCall(ring *wal.Ring, at int64, flags recordFlags, body []byte) error {
+func (l *diskLog) appendPerCall(at int64, flags recordFlags, body []byte) error {
 	l.calls.Lock()
 	defer l.calls.Unlock()
-	ring = l.ring.Load()
+	ring := l.ring.Load()
 	l.mu.Lock()
 	_, err := l.admit(diskCost(len(body)))
 	var pos uint64
@@ -249,8 +248,7 @@ func (l *diskLog) space() <-chan struct{} {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	ring := l.ring.Load()
-	room := l.charged+l.segmentSize <= l.limit || l.evictable(ReasonLagged) >= 0
-	open := l.closed || room && ring != nil && ring.Roomy()
+	open := l.closed || l.roomy() && ring != nil && ring.Roomy()
 	l.starved = l.starved || !open
 	return l.wait(open)
 }

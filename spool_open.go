@@ -21,7 +21,7 @@ func openDiskLog(slot *wal.Slot, opts logSettings, log *slog.Logger) (*diskLog, 
 		kick:       make(chan struct{}, 1), urge: make(chan struct{}, 1), stop: make(chan struct{}), gone: make(chan struct{}),
 	}
 	l.hole, l.least, l.dropped = ReasonCorrupt, leastDiskSegment, l.discard
-	l.least = min(l.least, l.segmentSize)
+	l.least, l.smallest = min(l.least, l.segmentSize), min(leastGrowth, l.segmentSize)
 	damaged, err := l.load()
 	if err != nil {
 		l.closeFiles()
@@ -62,6 +62,10 @@ func (l *diskLog) load() (damaged bool, err error) {
 	}
 	return l.slot.Damaged || !certain && (torn || !l.slot.ID.Clean && !l.slot.Fresh), nil
 }
+
+// leastGrowth is the smallest segment that is begun on a disk that is nearly full: two of
+// the largest events fit into it.
+const leastGrowth = 128 << 10
 
 // leastDiskSegment is what a file takes of a disk, however short it is.
 const leastDiskSegment = 4096
@@ -218,17 +222,21 @@ func (l *diskLog) loadRing() (certain bool, err error) {
 	}
 	l.drained = l.next
 	l.held = l.counts.recovered > 0
-	return known || ok && slot == id.Slot && l.opts.writeCall, nil
+	return ok && slot == id.Slot, nil // a ring that is written per call has no mark, and needs none
 }
 
 // mostInRing is how many events fit into the largest ring.
 const mostInRing = 1 << 25
 
+// recoveredSegment is the most bytes of a segment that is made of what was in the ring:
+// on a disk that is nearly full, it is to get into files piece by piece.
+const recoveredSegment = 1 << 20
+
 // recover adds an event that was only in the ring.
 func (l *diskLog) recover(rec wal.Record) {
 	n := int64(diskCost(len(rec.Body)))
 	s := l.tail()
-	if s == nil || s.disk.heap == nil || s.end != rec.Seq || s.size+n > l.segmentSize {
+	if s == nil || s.disk.heap == nil || s.end != rec.Seq || s.size+n > min(l.segmentSize, recoveredSegment) {
 		s = &segment{first: rec.Seq, end: rec.Seq, start: l.written, full: true, disk: &diskSegment{}}
 		l.segments = append(l.segments, s)
 		l.charged += l.charge(s)
@@ -326,7 +334,7 @@ func (l *diskLog) attach() error {
 		return fmt.Errorf("ring: %w", err)
 	}
 	l.mu.Lock()
-	held := l.held && l.heldHeap()
+	held := l.held && l.firstHeap() != nil
 	l.mu.Unlock()
 	if held && len(left) > 0 {
 		err = ring.Resume()

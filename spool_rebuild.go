@@ -46,9 +46,8 @@ func (l *diskLog) leaveFiles() {
 	}
 	if s := l.toDrain(); s != nil && s.disk.file != nil {
 		l.endSegment(s)
-	} else if t := l.tail(); t != nil && !t.full {
-		l.charged -= l.segmentSize - l.charge(t)
-		t.full = true
+	} else {
+		l.backlog.seal()
 	}
 }
 

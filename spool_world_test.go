@@ -283,7 +283,7 @@ func evictedSum(s cursorState) (n uint64) {
 func (c *worldCursor) isOver(seq uint64) bool {
 	c.c.place.log.mu.Lock()
 	defer c.c.place.log.mu.Unlock()
-	return c.c.place.over(span{seq, seq + 1})
+	return c.c.over(span{seq, seq + 1})
 }
 
 // settle takes in what has happened: faults, syncs in the background, evictions.

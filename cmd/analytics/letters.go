@@ -187,10 +187,3 @@ func text(reasons map[string]int) string {
 	})
 	return strings.Join(list, ", ")
 }
-
-func sum(reasons map[string]int) (n int) {
-	for _, k := range reasons {
-		n += k
-	}
-	return n
-}

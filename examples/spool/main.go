@@ -119,7 +119,7 @@ func (s *street) open(until int, kill bool) error {
 			_ = ask.Close()
 		}
 	})
-	if err := cmd.Wait(); err != nil && !(kill && ended) {
+	if err := cmd.Wait(); err != nil && (!kill || !ended) {
 		return fmt.Errorf("the shop: %w\n%s", err, log.String())
 	}
 	fmt.Printf("  %d accepted and %d delivered so far\n", s.accepted, s.receiver.Unique())

@@ -65,7 +65,7 @@ func FileName(destination string) string {
 	var b strings.Builder
 	for i := range len(destination) {
 		c := destination[i]
-		if 'a' <= c && c <= 'z' && !(i == 0 && slices.Contains(devices, destination)) || '0' <= c && c <= '9' || c == '-' || c == '_' {
+		if 'a' <= c && c <= 'z' && (i > 0 || !slices.Contains(devices, destination)) || '0' <= c && c <= '9' || c == '-' || c == '_' {
 			b.WriteByte(c)
 		} else {
 			fmt.Fprintf(&b, "%%%02x", c)

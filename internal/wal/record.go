@@ -11,6 +11,8 @@ type Record struct {
 	At    int64 // when it was accepted, Unix milliseconds
 	Flags uint8
 	Body  []byte
+
+	pos uint64 // in the ring in which it was found
 }
 
 // MaxBody is the most bytes of a body, so that one record fits into a frame.

@@ -296,6 +296,9 @@ func (r *Ring) place(n int) (pos uint64, ok bool) {
 	return pos, pos+uint64(n)-r.head <= size
 }
 
+// Room is how many bytes are free in the ring.
+func (r *Ring) Room() int { return len(r.area) - int(r.tail-r.head) }
+
 // Roomy tells whether there is room for a record of any size.
 func (r *Ring) Roomy() bool {
 	_, ok := r.place(mostPut)
@@ -441,6 +444,10 @@ func (r *Ring) Each(pos uint64, in Extent, f func(Record) bool) (next uint64, er
 	return pos, err
 }
 
+// ReleaseBefore gives back what lies before a record that was found in the ring when it
+// was opened, or by RingRecords.
+func (r *Ring) ReleaseBefore(rec Record) { r.Release(rec.pos) }
+
 // Release gives back what lies before a position.
 func (r *Ring) Release(pos uint64) { r.head = max(r.head, pos) }
 
@@ -497,7 +504,6 @@ func parseRingHead(b []byte) (h ringHead, ok bool) {
 // number, the later counts: the other is of a call that has failed.
 func (r *Ring) salvage(area []byte, size uint64) (left []Record) {
 	at := make(map[uint64]int) // in left, by sequence number
-	var places []uint64
 	for off := 0; off+ringRecord <= len(area); {
 		b := area[off:]
 		first, pos := le.Uint32(b), le.Uint64(b[8:])
@@ -510,12 +516,12 @@ func (r *Ring) salvage(area []byte, size uint64) (left []Record) {
 		if len(left) == 0 {
 			r.head = pos
 		}
-		rec := Record{Seq: le.Uint64(b[16:]), At: int64(le.Uint64(b[24:])), Flags: uint8(first >> 24), Body: b[ringRecord : ringRecord+n : ringRecord+n]}
+		rec := Record{Seq: le.Uint64(b[16:]), At: int64(le.Uint64(b[24:])), Flags: uint8(first >> 24), Body: b[ringRecord : ringRecord+n : ringRecord+n], pos: pos}
 		if i, twice := at[rec.Seq]; !twice {
 			at[rec.Seq] = len(left)
-			left, places = append(left, rec), append(places, pos)
-		} else if pos > places[i] {
-			left[i], places[i] = rec, pos
+			left = append(left, rec)
+		} else if pos > left[i].pos {
+			left[i] = rec
 		}
 		next := align(ringRecord + n)
 		r.head, r.tail = min(r.head, pos), max(r.tail, pos+uint64(next))

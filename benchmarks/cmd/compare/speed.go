@@ -224,10 +224,10 @@ func (f figure) row(libs []sdk.Library, by runs, judged string) row {
 	for _, l := range libs {
 		m, spread := f.median(by[l.Name])
 		r.medians, r.spreads = append(r.medians, m), append(r.spreads, spread)
-		switch {
-		case l.Name == judged:
+		switch l.Name {
+		case judged:
 			ours = m
-		case l.Name == sdk.Anchor:
+		case sdk.Anchor:
 			anchor = m
 		}
 		if !l.Own && !math.IsNaN(m) {

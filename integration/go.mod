@@ -1,0 +1,17 @@
+module github.com/tributary-dev/analytics/integration
+
+go 1.25.0
+
+require (
+	github.com/stretchr/testify v1.12.1
+	github.com/tributary-dev/analytics v0.0.0
+)
+
+require (
+	github.com/cenkalti/backoff/v4 v4.3.0 // indirect
+	github.com/klauspost/compress v1.20.4 // indirect
+	go.yaml.in/yaml/v3 v3.0.5 // indirect
+	golang.org/x/sys v0.47.0 // indirect
+)
+
+replace github.com/tributary-dev/analytics => ../
