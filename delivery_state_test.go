@@ -720,7 +720,7 @@ func TestKeptIsBounded(t *testing.T) {
 		require.False(t, b.Open())
 	})
 	t.Run("events", func(t *testing.T) {
-		big := strconv.Itoa(math.MaxInt64)
+		big := strconv.FormatInt(math.MaxInt64, 10)
 		k := read(`"events":[[0,12,1],[11,1,1],[20,5,-1,-1,-1,-1,0,-1],[22,5,` + big + `,` + big + `,` + big + `,` + big + `,9,0],[-5,3,1],[40,-1,1],[50,0,1],[40,2,1,2,3,4,0,0,99,100],[90,` + big + `,2],[` + big + `,` + big + `,2]]`)
 		var got []string
 		for _, e := range k.events {

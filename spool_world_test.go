@@ -142,7 +142,7 @@ func (f *chance) take() (hit, risk bool) {
 	return hit, risk
 }
 
-const noStop = 1 << 40
+const noStop = math.MaxInt32
 
 func newWorld(t testing.TB, what string, seed uint64, opts logSettings) *world {
 	rng := rand.New(rand.NewPCG(seed, 11))
