@@ -36,7 +36,11 @@ func TestDiskLog(t *testing.T) {
 	t.Run("memory", func(t *testing.T) {
 		testLog(t, func(t testing.TB, o logOptions) eventLog { return newSuiteLog(t, faultfs.New(1), "/spool", 1<<20, o) })
 		t.Run("a model agrees", func(t *testing.T) {
-			testLogModel(t, 1000, func(t testing.TB, o logOptions) eventLog { return newSuiteLog(t, faultfs.New(1), "/spool", 256<<10, o) })
+			n := 1000
+			if underRace {
+				n = 150
+			}
+			testLogModel(t, n, func(t testing.TB, o logOptions) eventLog { return newSuiteLog(t, faultfs.New(1), "/spool", 256<<10, o) })
 		})
 	})
 }

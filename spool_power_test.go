@@ -166,8 +166,11 @@ func (w *world) size() int {
 // TestDiskEachPowerLoss loses the power in all ways that there are after each step of
 // short traces.
 func TestDiskEachPowerLoss(t *testing.T) {
-	before := losses.Load()
-	for seed := range uint64(30) {
+	before, seeds := losses.Load(), uint64(30)
+	if underRace {
+		seeds = 4
+	}
+	for seed := range seeds {
 		synctest.Test(t, func(t *testing.T) { eachLoss(t, seed) })
 	}
 	t.Logf("%d power losses", losses.Load()-before)
