@@ -680,6 +680,7 @@ func (l *diskLog) discard(s *segment) {
 // disk.
 func (l *diskLog) watch() {
 	l.recoverNames()
+	l.leaveMemory()
 	l.bound()
 }
 
@@ -702,7 +703,7 @@ func (l *diskLog) bound() {
 func (l *diskLog) watchPause() time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.limit < l.opts.limit || l.fault != nil {
+	if l.limit < l.opts.limit || l.fault != nil || l.inMemory() {
 		return time.Second
 	}
 	return watchPause
