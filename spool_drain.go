@@ -680,7 +680,6 @@ func (l *diskLog) discard(s *segment) {
 // disk.
 func (l *diskLog) watch() {
 	l.recoverNames()
-	l.leaveMemory()
 	l.bound()
 }
 
@@ -703,7 +702,7 @@ func (l *diskLog) bound() {
 func (l *diskLog) watchPause() time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.limit < l.opts.limit || l.fault != nil || l.inMemory() {
+	if l.limit < l.opts.limit || l.fault != nil {
 		return time.Second
 	}
 	return watchPause

@@ -2,9 +2,7 @@ package analytics
 
 import (
 	"context"
-	"syscall"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -57,38 +55,4 @@ func newSuiteLog(t testing.TB, fsys wal.FS, dir string, ring int, o logOptions) 
 		return l
 	}
 	return l
-}
-
-// Where no ring can be made and memory is allowed to stand in, events are accepted, get
-// into segments, and from then on survive; once there can be a ring, there is one.
-func TestDiskRingInMemory(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		fsys := faultfs.New(1)
-		fsys.Inject(func(op faultfs.Op) error {
-			if op.Kind == faultfs.Map {
-				return syscall.ENOSPC
-			}
-			return nil
-		})
-		opts := testSettings(logOptions{unit: 64 << 10, units: 16}, 256<<10)
-		opts.fallback = 1 << 20
-		l := openTestLog(t, fsys, "/spool", opts)
-		l.cursor("a", nil, make(chan struct{}, 1))
-		require.NoError(t, l.append(1, 0, []byte("one")))
-		require.Equal(t, wal.InMemory, l.ring.Load().Use())
-		require.NoError(t, l.sync(t.Context()))
-		require.NoError(t, l.append(2, 0, []byte("two")))
-		fsys.Inject(nil)
-		time.Sleep(2 * time.Second)
-		require.Equal(t, wal.Mapped, l.ring.Load().Use())
-		require.NoError(t, l.append(3, 0, []byte("three")))
-		fsys = fsys.Kill()
-		_ = l.shut(t.Context())
-
-		l = openTestLog(t, fsys, "/spool", opts)
-		recs := l.cursor("a", nil, make(chan struct{}, 1)).read(nil, 10, 1000)
-		require.Equal(t, seqRange(0, 3), seqs(recs))
-		require.Equal(t, "three", string(recs[2].body))
-		require.NoError(t, l.shut(t.Context()))
-	})
 }

@@ -302,14 +302,10 @@ func (l *diskLog) settleIn() error {
 	if l.nameless {
 		return errors.Join(err, errNoRing)
 	}
-	ringErr := l.attach()
-	if ringErr != nil && err == nil && l.opts.fallback > 0 {
-		l.complain("there is no ring: events are kept in memory until they are in segments", ringErr)
-		l.ring.Store(wal.MemoryRing(l.opts.ringSize))
-		l.idle = true
-		return nil
+	if ringErr := l.attach(); ringErr != nil {
+		return errors.Join(err, ringErr)
 	}
-	return errors.Join(err, ringErr)
+	return err
 }
 
 // removeRing removes the ring of an adopted slot: nothing that matters is in it, and the
@@ -328,7 +324,12 @@ func (l *diskLog) removeRing() {
 // attach opens the ring. What an earlier process has left in it is in memory, or in
 // files by now.
 func (l *diskLog) attach() error {
-	ring, left, _, err := wal.OpenRing(l.slot.FS, l.slot.ID.Ring, l.opts.ringSize, l.slot.ID.Slot, l.ringUse())
+	use := wal.Mapped
+	dir := filepath.Dir(l.slot.ID.Ring)
+	if l.opts.writeCall || !l.slot.FS.Local(dir) {
+		use = wal.PerCall
+	}
+	ring, left, _, err := wal.OpenRing(l.slot.FS, l.slot.ID.Ring, l.opts.ringSize, l.slot.ID.Slot, use)
 	if err != nil {
 		return fmt.Errorf("ring: %w", err)
 	}
@@ -352,14 +353,6 @@ func (l *diskLog) attach() error {
 	l.invite()
 	l.mu.Unlock()
 	return nil
-}
-
-// ringUse is how the ring can be written.
-func (l *diskLog) ringUse() wal.RingUse {
-	if l.opts.writeCall || !l.slot.FS.Local(filepath.Dir(l.slot.ID.Ring)) {
-		return wal.PerCall
-	}
-	return wal.Mapped
 }
 
 // closeFiles closes what was opened when the log cannot be.

@@ -51,23 +51,6 @@ func (l *diskLog) leaveFiles() {
 	}
 }
 
-// leaveMemory moves a ring that is in memory into a file, once there can be one.
-func (l *diskLog) leaveMemory() {
-	if !l.inMemory() {
-		return
-	}
-	l.drains.Lock()
-	defer l.drains.Unlock()
-	if err := l.moveRing(); err == nil {
-		l.log.Info("spool: there is a ring again", "slot", l.slot.Path)
-	}
-}
-
-func (l *diskLog) inMemory() bool {
-	ring := l.ring.Load()
-	return ring != nil && ring.Use() == wal.InMemory
-}
-
 // recoverNames makes up for files that were removed below us.
 func (l *diskLog) recoverNames() {
 	if l.slot.Gone() {
@@ -115,7 +98,7 @@ func (l *diskLog) moveRing() error {
 	}
 	l.calls.Lock()
 	defer l.calls.Unlock()
-	ring, _, _, err := wal.OpenRing(l.slot.FS, l.slot.ID.Ring, l.opts.ringSize, l.slot.ID.Slot, l.ringUse())
+	ring, _, _, err := wal.OpenRing(l.slot.FS, l.slot.ID.Ring, l.opts.ringSize, l.slot.ID.Slot, old.Use())
 	if err != nil {
 		return err
 	}
