@@ -409,7 +409,7 @@ func (l *diskLog) unfinished() uint64 {
 // SpoolStats is the state of a spool.
 type SpoolStats struct {
 	// Slot is the directory of this process in Spool.Dir. Ring says how calls write:
-	// "mapped", "write per call", "memory only", or "" if there is no ring at present.
+	// "mapped", "write per call", or "" if there is no ring at present.
 	Slot, Ring string
 
 	// Fault is why the disk does not take events just now, nil if it does.

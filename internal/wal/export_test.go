@@ -52,3 +52,10 @@ func (s *Slot) Kept() int64 { return s.bad }
 
 // RingSum completes the checksum of a body.
 func RingSum(body uint32, numbers []byte, first uint32) uint32 { return ringSum(body, numbers, first) }
+
+// MemoryRing returns a ring that keeps nothing.
+func MemoryRing(size int) *Ring {
+	r := &Ring{all: make([]byte, ringPage+align(max(size, ringLeast)))}
+	r.area = r.all[ringPage:]
+	return r
+}

@@ -174,13 +174,6 @@ func (r *Ring) load(fsys FS, name string, slot ID) (size int, left []Record, dam
 	return h.size, r.salvage(b[ringPage:min(len(b), ringPage+h.size)], uint64(h.size)), nil, nil
 }
 
-// MemoryRing returns a ring that keeps nothing.
-func MemoryRing(size int) *Ring {
-	r := &Ring{all: make([]byte, ringPage+align(max(size, ringLeast)))}
-	r.area = r.all[ringPage:]
-	return r
-}
-
 // attach maps the file, or opens it and makes the copy in memory.
 func (r *Ring) attach(fsys FS, name string, size int, use RingUse) (err error) {
 	if use == Mapped {
