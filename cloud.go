@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/klauspost/compress/gzip"
+
+	"github.com/tributary-dev/analytics/internal/jsontext"
 )
 
 // Cloud is the cloud mode: a destination that posts the events, as they are, to
@@ -230,7 +232,7 @@ func (c *Cloud) appendEnvelope(body []byte, sentAt time.Time) []byte {
 	body = append(body, `],"sentAt":`...)
 	body = appendTime(body, sentAt.Truncate(time.Millisecond))
 	body = append(body, `,"writeKey":`...)
-	return append(appendString(body, c.WriteKey), '}')
+	return append(jsontext.AppendString(body, c.WriteKey), '}')
 }
 
 // post sends a body. If the endpoint refuses the token, it tries once more with a

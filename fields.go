@@ -6,6 +6,8 @@ import (
 	"math"
 	"reflect"
 	"time"
+
+	"github.com/tributary-dev/analytics/internal/jsontext"
 )
 
 // Every struct that is an object in the JSON of an event lists its fields once, in
@@ -238,7 +240,7 @@ type encoder struct {
 
 func (e *encoder) key(key string) {
 	e.keys = append(e.keys, key)
-	e.b = append(appendString(e.b, key), ':')
+	e.b = append(jsontext.AppendString(e.b, key), ':')
 }
 
 func (e *encoder) end() { e.b = append(e.b, ',') }
@@ -248,7 +250,7 @@ func (e *encoder) extra(p, _ *map[string]any) { e.rest = *p }
 func (e *encoder) str(key string, p, _ *string) {
 	if *p != "" {
 		e.key(key)
-		e.b = appendString(e.b, *p)
+		e.b = jsontext.AppendString(e.b, *p)
 		e.end()
 	}
 }
@@ -314,7 +316,7 @@ func (e *encoder) flags(key string, p, _ *map[string]bool) {
 	e.key(key)
 	e.b = append(e.b, '{')
 	for k, v := range *p {
-		e.b = append(appendString(e.b, k), ':')
+		e.b = append(jsontext.AppendString(e.b, k), ':')
 		e.b, _ = appendValue(e.b, v, 1)
 		e.end()
 	}

@@ -4,18 +4,17 @@ import (
 	"bytes"
 	"encoding"
 	"encoding/base64"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
 	"reflect"
-	"slices"
 	"strconv"
 	"time"
 	"unicode/utf8"
-	"unsafe"
+
+	"github.com/tributary-dev/analytics/internal/jsontext"
 )
 
 // The append-style encoder. It writes what encoding/json would, but for four
@@ -60,7 +59,7 @@ func appendValue(b []byte, v any, depth int) ([]byte, error) {
 	case nil:
 		return append(b, "null"...), nil
 	case string:
-		return appendString(b, v), nil
+		return jsontext.AppendString(b, v), nil
 	case bool:
 		return strconv.AppendBool(b, v), nil
 	case int:
@@ -92,7 +91,7 @@ func appendValue(b []byte, v any, depth int) ([]byte, error) {
 	case time.Time:
 		return appendZonedTime(b, v)
 	case []string:
-		return appendList(b, v, depth, func(b []byte, s string, _ int) ([]byte, error) { return appendString(b, s), nil })
+		return appendList(b, v, depth, func(b []byte, s string, _ int) ([]byte, error) { return jsontext.AppendString(b, s), nil })
 	case []map[string]any:
 		return appendList(b, v, depth, appendNilableMap)
 	case map[string]string:
@@ -112,7 +111,7 @@ func appendMap(b []byte, m map[string]any, depth int) ([]byte, error) {
 	}
 	b = append(b, '{')
 	for k, v := range m {
-		b = appendKey(b, k)
+		b = jsontext.AppendKey(b, k)
 		var err error
 		if b, err = appendValue(b, v, depth+1); err != nil {
 			return b, at(k, err)
@@ -167,8 +166,8 @@ func appendStrings(b []byte, m map[string]string) ([]byte, error) {
 	}
 	b = append(b, '{')
 	for k, v := range m {
-		b = appendKey(b, k)
-		b = append(appendString(b, v), ',')
+		b = jsontext.AppendKey(b, k)
+		b = append(jsontext.AppendString(b, v), ',')
 	}
 	return closeWith(b, '{', '}'), nil
 }
@@ -225,7 +224,7 @@ func appendReflected(b []byte, v any, depth int) ([]byte, error) {
 	case reflect.Bool:
 		return strconv.AppendBool(b, r.Bool()), nil
 	case reflect.String:
-		return appendString(b, r.String()), nil
+		return jsontext.AppendString(b, r.String()), nil
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
 		return strconv.AppendInt(b, r.Int(), 10), nil
 	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr:
@@ -271,7 +270,7 @@ func appendReflectedMap(b []byte, m reflect.Value, depth int) ([]byte, error) {
 	b = append(b, '{')
 	for it := m.MapRange(); it.Next(); {
 		k := it.Key().String()
-		b = appendKey(b, k)
+		b = jsontext.AppendKey(b, k)
 		var err error
 		if b, err = appendValue(b, it.Value().Interface(), depth+1); err != nil {
 			return b, at(k, err)
@@ -392,120 +391,6 @@ func appendFixed(b []byte, n int64, negative bool) []byte {
 }
 
 const hexDigits = "0123456789abcdef"
-
-// appendString writes s as a JSON string.
-func appendString(b []byte, s string) []byte {
-	n := len(b)
-	if !plain(s) {
-		return append(appendEscaped(append(b, '"'), s), '"')
-	}
-	b = slices.Grow(b, len(s)+2)[:n+len(s)+2]
-	b[n] = '"'
-	copy(b[n+1:], s)
-	b[len(b)-1] = '"'
-	return b
-}
-
-// appendKey writes s as the key of a member, with its colon.
-func appendKey(b []byte, s string) []byte {
-	n := len(b)
-	if !plain(s) {
-		return append(appendString(b, s), ':')
-	}
-	b = slices.Grow(b, len(s)+3)[:n+len(s)+3]
-	b[n] = '"'
-	copy(b[n+1:], s)
-	b[len(b)-2] = '"'
-	b[len(b)-1] = ':'
-	return b
-}
-
-func appendEscaped(b []byte, s string) []byte {
-	for len(s) > 0 {
-		c := s[0]
-		if c < utf8.RuneSelf {
-			switch {
-			case c == '"' || c == '\\':
-				b = append(b, '\\', c)
-			case c >= ' ':
-				b = append(b, c)
-			case c == '\n':
-				b = append(b, '\\', 'n')
-			case c == '\r':
-				b = append(b, '\\', 'r')
-			case c == '\t':
-				b = append(b, '\\', 't')
-			default:
-				b = append(b, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
-			}
-			s = s[1:]
-		} else {
-			r, size := utf8.DecodeRuneInString(s)
-			if r == utf8.RuneError && size == 1 {
-				b = append(b, "\ufffd"...)
-			} else {
-				b = append(b, s[:size]...)
-			}
-			s = s[size:]
-		}
-		n := plainPrefix(s)
-		b = append(b, s[:n]...)
-		s = s[n:]
-	}
-	return b
-}
-
-const (
-	ones  = 0x0101010101010101
-	highs = 0x8080808080808080
-)
-
-// odd is not zero if any of eight bytes cannot stand in a JSON string as it is: a
-// quote, a backslash, a control character, or beyond ASCII. A borrow can only raise
-// a false alarm behind a true one.
-func odd(w uint64) uint64 {
-	quote, back := w^(ones*'"'), w^(ones*'\\')
-	return (w | (w-ones*' ')&^w | (quote-ones)&^quote | (back-ones)&^back) & highs
-}
-
-// plain tells whether all of s stands in a JSON string as it is. The last bytes are
-// looked at together with some before them.
-func plain(s string) bool {
-	p := unsafe.Slice(unsafe.StringData(s), len(s))
-	switch n := len(p); {
-	case n >= 8:
-		for i := 0; i+8 < n; i += 8 {
-			if odd(binary.LittleEndian.Uint64(p[i:])) != 0 {
-				return false
-			}
-		}
-		return odd(binary.LittleEndian.Uint64(p[n-8:])) == 0
-	case n >= 4:
-		return odd(uint64(binary.LittleEndian.Uint32(p))|uint64(binary.LittleEndian.Uint32(p[n-4:]))<<32) == 0
-	}
-	for _, c := range p {
-		if c < ' ' || c >= utf8.RuneSelf || c == '"' || c == '\\' {
-			return false
-		}
-	}
-	return true
-}
-
-// plainPrefix is the length of the prefix of s that stands in a JSON string as it
-// is.
-func plainPrefix(s string) int {
-	p := unsafe.Slice(unsafe.StringData(s), len(s))
-	i := 0
-	for i+8 <= len(p) && odd(binary.LittleEndian.Uint64(p[i:])) == 0 {
-		i += 8
-	}
-	for ; i < len(p); i++ {
-		if c := p[i]; c < ' ' || c >= utf8.RuneSelf || c == '"' || c == '\\' {
-			return i
-		}
-	}
-	return i
-}
 
 // appendTime writes t, in the years 0 to 9999, in UTC as ISO 8601 with milliseconds,
 // or with as many more digits, in threes, as t has.

@@ -18,6 +18,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
+
+	"github.com/tributary-dev/analytics/internal/jsontext"
 )
 
 // documents are texts that are JSON or nearly so. What is what, encoding/json says.
@@ -233,7 +235,7 @@ func TestFloatsAreThoseOfEncodingJSON(t *testing.T) {
 func TestStringsAreThoseOfEncodingJSON(t *testing.T) {
 	check := func(s string) {
 		t.Helper()
-		got := string(appendString(nil, s))
+		got := string(jsontext.AppendString(nil, s))
 		var back string
 		if err := json.Unmarshal([]byte(got), &back); err != nil || !utf8.ValidString(got) || back != replaced(s) || unquote(got) != back || skipString(got, 0) != len(got) {
 			t.Fatalf("%q became %s, %v", s, got, err)
@@ -243,7 +245,7 @@ func TestStringsAreThoseOfEncodingJSON(t *testing.T) {
 		if r < 0x100 || r > 0xd700 && r < 0xe100 || r == 0x2028 || r == 0x2029 || r > 0xffe0 && r < 0x10020 {
 			check(string(r))
 			check("abcdefg" + string(r) + "h")
-		} else if s := "abcdefg" + string(r) + "h"; string(appendString(nil, s)) != `"`+s+`"` {
+		} else if s := "abcdefg" + string(r) + "h"; string(jsontext.AppendString(nil, s)) != `"`+s+`"` {
 			check(s)
 			t.Fatalf("%q is not written as it is", r)
 		}

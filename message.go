@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/tributary-dev/analytics/internal/jsontext"
 )
 
 // A Message is something to enqueue: [Identify], [Track], [Page], [Screen],
@@ -502,7 +504,7 @@ func (m *message) append(b []byte, now time.Time, env *surroundings, ctx *Contex
 	if m.id == "" {
 		b = append(appendUUID(b, now), '"')
 	} else {
-		b = appendString(b[:len(b)-1], m.id)
+		b = jsontext.AppendString(b[:len(b)-1], m.id)
 	}
 	b = append(b, `,"timestamp":`...)
 	b = appendTime(b, m.timestamp)
@@ -561,7 +563,7 @@ func appendField(b []byte, key, value string) []byte {
 	if value == "" {
 		return b
 	}
-	return appendString(append(b, key...), value)
+	return jsontext.AppendString(append(b, key...), value)
 }
 
 // appendData appends properties or traits, which have to be an object. nil, also a
@@ -601,7 +603,7 @@ func (m *message) appendRest(b []byte) ([]byte, error) {
 		if m.has(k) {
 			continue
 		}
-		b = append(appendString(append(b, ','), k), ':')
+		b = append(jsontext.AppendString(append(b, ','), k), ':')
 		var err error
 		if b, err = appendValue(b, v, 1); err != nil {
 			return b, at(k, err)

@@ -7,6 +7,8 @@ import (
 	"time"
 	"unicode/utf8"
 	"unsafe"
+
+	"github.com/tributary-dev/analytics/internal/jsontext"
 )
 
 // The scanner walks JSON without building anything. Each function takes the text
@@ -121,7 +123,7 @@ func skipArray(s string, i, depth int) int {
 // skipString skips the string that begins with the quote at i.
 func skipString(s string, i int) int {
 	for i++; i < len(s); {
-		i += plainPrefix(s[i:])
+		i += jsontext.PlainPrefix(s[i:])
 		if i >= len(s) {
 			return -1
 		}
@@ -259,7 +261,7 @@ func member(s, key string) (value string) {
 // escapes it is a part of s itself.
 func unquote(s string) string {
 	s = s[1 : len(s)-1]
-	n := plainPrefix(s)
+	n := jsontext.PlainPrefix(s)
 	if n == len(s) {
 		return s
 	}
