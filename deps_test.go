@@ -36,7 +36,7 @@ const (
 var (
 	// bases are the semantic events and what else knows nothing of the root;
 	// internal/… belongs to them too.
-	bases = []string{"ecommerce", "fql"}
+	bases = []string{"b2b", "ecommerce", "fql", "lifecycle"}
 
 	features = []string{
 		"archive", "destinations/dest", "filter", "privacy", "profiles", "session", "trackingplan", "warehouse",
@@ -51,6 +51,7 @@ var (
 	kits = map[string]string{
 		"analyticstest":                "",
 		"destinations/destinationtest": "",
+		"destinations/dest/desttest":   "destinations/dest",
 		"sources/sourcetest":           "",
 		"warehouse/warehousetest":      "warehouse",
 		"internal/wal/faultfs":         "internal/wal",

@@ -1,0 +1,137 @@
+package dest
+
+import (
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/tributary-dev/analytics"
+)
+
+// Hooks are the ways in which a user changes what an adapter sends without writing one.
+// Every adapter has them, embedded. They are asked in this order: the names, Fields,
+// Edit. All of them have to be deterministic: an event is translated again after a
+// restart. Choosing events and sampling is done by [analytics.With].
+type Hooks struct {
+	// EventNames renames events: from the name under which the tool would get them to
+	// the one that it shall get. Names that the tool itself prescribes, such as
+	// $identify, cannot be renamed.
+	EventNames map[string]string `json:"eventNames,omitempty"`
+
+	// EventName does what EventNames does, with code, and sees what that left. An empty
+	// name ignores the event.
+	EventName func(name string) string `json:"-"`
+
+	// Fields adds fields or replaces them: from the field of the item that is sent, as a
+	// dotted path, to the place in the event, a [Path]. What is missing in the event
+	// changes nothing. An empty place takes the field out.
+	Fields map[string]string `json:"fields,omitempty"`
+
+	// Edit changes the item that is about to be sent, in place: objects are
+	// map[string]any, numbers json.Number. The event is read-only. An error drops the
+	// event as invalid, [analytics.ErrIgnored] ignores it.
+	Edit func(e *analytics.Event, item map[string]any) error `json:"-"`
+}
+
+// Name asks the hooks for the name of an event. An error is [analytics.ErrIgnored].
+func (h *Hooks) Name(name string) (string, error) {
+	if to, ok := h.EventNames[name]; ok {
+		name = to
+	}
+	if h.EventName != nil {
+		name = h.EventName(name)
+	}
+	if name == "" {
+		return "", analytics.ErrIgnored
+	}
+	return name, nil
+}
+
+// Apply asks the hooks for changes of an item, given as JSON, and returns it as it was
+// if there are none.
+func (h *Hooks) Apply(e *analytics.Event, item []byte) ([]byte, error) {
+	if len(h.Fields) == 0 && h.Edit == nil {
+		return item, nil
+	}
+	v, err := decode(item)
+	if err != nil {
+		return nil, errValue
+	}
+	m := Of(v).Object()
+	if m == nil {
+		return nil, errValue
+	}
+	if err := h.set(e, m); err != nil {
+		return nil, err
+	}
+	if h.Edit != nil {
+		if err := h.Edit(e, m); err != nil {
+			return nil, refusal(err)
+		}
+	}
+	return appendAny(make([]byte, 0, len(item)+len(item)/4), m, 0)
+}
+
+func refusal(err error) error {
+	var invalid *analytics.InvalidError
+	if errors.Is(err, analytics.ErrIgnored) || errors.As(err, &invalid) {
+		return err
+	}
+	return &analytics.InvalidError{Field: "Edit", Reason: err.Error()}
+}
+
+func (h *Hooks) set(e *analytics.Event, item map[string]any) error {
+	var few [16]string
+	targets := few[:0]
+	for to := range h.Fields {
+		targets = append(targets, to)
+	}
+	slices.Sort(targets)
+	for _, to := range targets {
+		place := h.Fields[to]
+		if place == "" {
+			remove(item, to)
+			continue
+		}
+		from, err := ParsePath(place)
+		if err != nil {
+			return &analytics.InvalidError{Field: "Fields", Reason: err.Error()}
+		}
+		if v := from.In(e); !v.Empty() {
+			put(item, to, v)
+		}
+	}
+	return nil
+}
+
+// put sets the member at a dotted path, and makes the objects on the way.
+func put(m map[string]any, path string, v Value) {
+	for {
+		key, rest, more := strings.Cut(path, ".")
+		if !more {
+			m[key] = v.any()
+			return
+		}
+		inner, ok := m[key].(map[string]any)
+		if !ok {
+			inner = map[string]any{}
+			m[key] = inner
+		}
+		m, path = inner, rest
+	}
+}
+
+func remove(m map[string]any, path string) {
+	for {
+		key, rest, more := strings.Cut(path, ".")
+		if !more {
+			delete(m, key)
+			return
+		}
+		inner, ok := m[key].(map[string]any)
+		if !ok {
+			return
+		}
+		m, path = inner, rest
+	}
+}
