@@ -166,6 +166,17 @@ func (a *Answer) RetryAfter(headers ...string) time.Duration {
 	return 0
 }
 
+// Until returns how long to wait until the Unix second that a header names, else what
+// [Answer.RetryAfter] says.
+func (a *Answer) Until(header string) time.Duration {
+	if at, err := strconv.ParseInt(strings.TrimSpace(a.Header.Get(header)), 10, 64); err == nil {
+		if wait := time.Until(time.Unix(at, 0)); wait > 0 {
+			return min(wait, longest)
+		}
+	}
+	return a.RetryAfter()
+}
+
 // longest bounds what a tool can ask for.
 const longest = 30 * 24 * time.Hour
 
@@ -187,4 +198,51 @@ func Join(opening string, items []analytics.Item, closing string) []byte {
 		b = append(b, items[i].Body...)
 	}
 	return append(b, closing...)
+}
+
+// Sieve sends those items of a batch for which refuse has nothing to say, and answers
+// for the others with what it said: rules that need the clock, such as an age that the
+// tool does not take.
+func Sieve(b *analytics.Batch, refuse func(*analytics.Item) error, send func([]analytics.Item) error) error {
+	var refused analytics.BatchError
+	kept := make([]int, 0, len(b.Items)) // their indexes
+	for i := range b.Items {
+		if err := refuse(&b.Items[i]); err != nil {
+			refused.Set(i, analytics.Permanent(err))
+		} else {
+			kept = append(kept, i)
+		}
+	}
+	if len(kept) == len(b.Items) {
+		return send(b.Items)
+	}
+	if len(kept) == 0 {
+		return &refused
+	}
+	items := make([]analytics.Item, len(kept))
+	for n, i := range kept {
+		items[n] = b.Items[i]
+	}
+	err := send(items)
+	var each *analytics.BatchError
+	for n, i := range kept {
+		switch {
+		case errors.As(err, &each):
+			if each.Items[n] != nil {
+				refused.Set(i, each.Items[n])
+			}
+		case err != nil:
+			refused.Set(i, again(err, len(kept)))
+		}
+	}
+	return &refused
+}
+
+// again is the word for one of n items of a request that is to be split: on a single
+// item Split would mean that it is the bad one.
+func again(err error, n int) error {
+	if w, _ := analytics.Classify(err); w == analytics.WordSplit && n > 1 {
+		return AtOnce(err)
+	}
+	return err
 }

@@ -50,7 +50,7 @@ func (h *Hooks) Name(name string) (string, error) {
 // Apply asks the hooks for changes of an item, given as JSON, and returns it as it was
 // if there are none.
 func (h *Hooks) Apply(e *analytics.Event, item []byte) ([]byte, error) {
-	if len(h.Fields) == 0 && h.Edit == nil {
+	if !h.Changes() {
 		return item, nil
 	}
 	v, err := decode(item)
@@ -69,7 +69,47 @@ func (h *Hooks) Apply(e *analytics.Event, item []byte) ([]byte, error) {
 			return nil, refusal(err)
 		}
 	}
-	return appendAny(make([]byte, 0, len(item)+len(item)/4), m, 0)
+	return new(JSON).appendAny(make([]byte, 0, len(item)+len(item)/4), m, 0)
+}
+
+// Changes tells whether there are hooks that change items beside their names.
+func (h *Hooks) Changes() bool { return len(h.Fields) > 0 || h.Edit != nil }
+
+// ApplyRaw asks the hooks for changes of an event that is sent as the JSON that it is in
+// the log, and returns it as it was if there are none. The names are those of track
+// events.
+func (h *Hooks) ApplyRaw(raw []byte) ([]byte, error) {
+	if !h.Changes() && len(h.EventNames) == 0 && h.EventName == nil {
+		return raw, nil
+	}
+	e := &analytics.Event{}
+	if err := e.UnmarshalJSON(raw); err != nil {
+		return nil, errValue
+	}
+	if e.Type != analytics.CallTrack {
+		return h.Apply(e, raw)
+	}
+	name, err := h.Name(e.Event)
+	if err != nil {
+		return nil, err
+	}
+	if name != e.Event {
+		renamed := *e
+		renamed.Event = name
+		if raw, err = Raw(&renamed); err != nil {
+			return nil, err
+		}
+	}
+	return h.Apply(e, raw)
+}
+
+// Raw is an event as its JSON, with the keys of objects in order.
+func Raw(e *analytics.Event) ([]byte, error) {
+	raw, err := e.AppendJSON(nil)
+	if err != nil {
+		return nil, errValue
+	}
+	return Canonical(raw)
 }
 
 func refusal(err error) error {

@@ -17,6 +17,10 @@ import (
 // not escaped, and objects of an event are written with their keys in order, so that
 // the same event is always the same bytes. The zero JSON is ready; for one goroutine.
 type JSON struct {
+	// MaxText cuts the texts of values, also inside objects and lists, to so many
+	// characters. Zero: no limit. Keys are not cut. It can change at any time.
+	MaxText int
+
 	b   []byte
 	err error
 }
@@ -66,7 +70,7 @@ func (j *JSON) comma() {
 }
 
 // Text writes the member key.
-func (j *JSON) Text(key, s string) { j.Key(key); j.b = jsontext.AppendString(j.b, s) }
+func (j *JSON) Text(key, s string) { j.Key(key); j.b = j.appendText(j.b, s) }
 
 // TextUnlessEmpty writes the member key if there is something to write.
 func (j *JSON) TextUnlessEmpty(key, s string) {
@@ -129,7 +133,7 @@ func sortedKeys(keys []string, m map[string]any) []string {
 func (j *JSON) value(v Value) {
 	switch v.kind {
 	case text:
-		j.b = jsontext.AppendString(j.b, v.s)
+		j.b = j.appendText(j.b, v.s)
 	case number:
 		if !isNumber(v.s) {
 			j.fail(errNumber)
@@ -146,9 +150,16 @@ func (j *JSON) value(v Value) {
 
 func (j *JSON) append(v any) {
 	var err error
-	if j.b, err = appendAny(j.b, v, 0); err != nil {
+	if j.b, err = j.appendAny(j.b, v, 0); err != nil {
 		j.fail(err)
 	}
+}
+
+func (j *JSON) appendText(b []byte, s string) []byte {
+	if j.MaxText > 0 {
+		s = Truncate(s, j.MaxText)
+	}
+	return jsontext.AppendString(b, s)
 }
 
 func (j *JSON) fail(err error) {
@@ -166,7 +177,7 @@ var (
 	errValue  = &analytics.InvalidError{Field: "event", Reason: "holds a value that JSON cannot express"}
 )
 
-func appendAny(b []byte, v any, depth int) ([]byte, error) {
+func (j *JSON) appendAny(b []byte, v any, depth int) ([]byte, error) {
 	if depth > maxDepth {
 		return b, errDepth
 	}
@@ -174,7 +185,7 @@ func appendAny(b []byte, v any, depth int) ([]byte, error) {
 	case nil:
 		return append(b, "null"...), nil
 	case string:
-		return jsontext.AppendString(b, v), nil
+		return j.appendText(b, v), nil
 	case json.Number:
 		if !isNumber(string(v)) {
 			return append(b, "null"...), errNumber
@@ -187,14 +198,14 @@ func appendAny(b []byte, v any, depth int) ([]byte, error) {
 	case int64:
 		return strconv.AppendInt(b, v, 10), nil
 	case map[string]any:
-		return appendObject(b, v, depth)
+		return j.appendObject(b, v, depth)
 	case []any:
-		return appendList(b, v, depth)
+		return j.appendList(b, v, depth)
 	}
 	return appendForeign(b, v)
 }
 
-func appendObject(b []byte, m map[string]any, depth int) (_ []byte, err error) {
+func (j *JSON) appendObject(b []byte, m map[string]any, depth int) (_ []byte, err error) {
 	if m == nil {
 		return append(b, "null"...), nil
 	}
@@ -204,20 +215,20 @@ func appendObject(b []byte, m map[string]any, depth int) (_ []byte, err error) {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		if b, err = appendAny(jsontext.AppendKey(b, key), m[key], depth+1); err != nil {
+		if b, err = j.appendAny(jsontext.AppendKey(b, key), m[key], depth+1); err != nil {
 			return b, err
 		}
 	}
 	return append(b, '}'), nil
 }
 
-func appendList(b []byte, list []any, depth int) (_ []byte, err error) {
+func (j *JSON) appendList(b []byte, list []any, depth int) (_ []byte, err error) {
 	b = append(b, '[')
 	for i, v := range list {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		if b, err = appendAny(b, v, depth+1); err != nil {
+		if b, err = j.appendAny(b, v, depth+1); err != nil {
 			return b, err
 		}
 	}
@@ -250,7 +261,7 @@ func Canonical(raw []byte) ([]byte, error) {
 	if err != nil {
 		return nil, errValue
 	}
-	return appendAny(make([]byte, 0, len(raw)), v, 0)
+	return new(JSON).appendAny(make([]byte, 0, len(raw)), v, 0)
 }
 
 // decode reads one JSON value, its numbers as json.Number.

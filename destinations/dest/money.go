@@ -5,12 +5,14 @@ import (
 	"math"
 	"strconv"
 	"strings"
+
+	"github.com/tributary-dev/analytics/ecommerce"
 )
 
 // Products returns the items of an order: those of properties.products that are
 // objects. Nil if that is no list.
 func Products(properties map[string]any) []map[string]any {
-	list := Of(properties["products"]).List()
+	list := Of(properties[ecommerce.PropertyProducts]).List()
 	if list == nil {
 		return nil
 	}

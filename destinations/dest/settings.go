@@ -17,6 +17,7 @@ import (
 //
 //	Region string `json:"region,omitempty" oneof:"us eu" default:"us"`
 //	APIKey string `json:"apiKey" required:"true" secret:"true"`
+//	MaxAge int    `json:"maxAge,omitempty" negative:"never"` // else negative is a fault
 type Setting struct {
 	Field    string   // name in Go
 	Key      string   // name in JSON; empty: it can be set in Go only
@@ -25,6 +26,7 @@ type Setting struct {
 	OneOf    []string // the values that are allowed beside zero; nil: any
 	Required bool
 	Secret   bool
+	signed   bool // a negative value means something
 	value    reflect.Value
 }
 
@@ -51,7 +53,7 @@ func settingsOf(v reflect.Value, list []Setting) []Setting {
 		s := Setting{
 			Field: f.Name, Type: typeName(f.Type), Default: f.Tag.Get("default"),
 			Required: f.Tag.Get("required") == "true", Secret: f.Tag.Get("secret") == "true",
-			value: v.Field(i),
+			signed: f.Tag.Get("negative") != "", value: v.Field(i),
 		}
 		if key, _, _ := strings.Cut(f.Tag.Get("json"), ","); key != "-" {
 			s.Key = key
@@ -121,7 +123,7 @@ func Check(d analytics.Destination) *Faults {
 			f.Add(s.Field, "is required")
 		case s.value.Kind() == reflect.String:
 			f.checkText(&s)
-		case s.value.CanInt() && s.value.Int() < 0:
+		case s.value.CanInt() && s.value.Int() < 0 && !s.signed:
 			f.Add(s.Field, "is negative")
 		case s.Field == "Fields" && s.value.Type() == reflect.TypeFor[map[string]string]():
 			f.checkFields(s.value.Interface().(map[string]string))

@@ -221,3 +221,10 @@ func (v Value) any() any {
 	}
 	return v.v
 }
+
+// JSON returns the value as JSON.
+func (v Value) JSON() ([]byte, error) {
+	var j JSON
+	j.value(v)
+	return j.Bytes()
+}

@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"github.com/tributary-dev/analytics"
+	"github.com/tributary-dev/analytics/destinations/dest"
 )
 
 // A Request is one request as the tool received it.
@@ -159,6 +160,9 @@ func translate(d analytics.Destination, e *analytics.Event) ([]analytics.Item, e
 	var items []analytics.Item
 	if raw, ok := d.(analytics.RawTranslator); ok {
 		body, err := e.AppendJSON(nil)
+		if err == nil {
+			body, err = dest.Canonical(body) // what is in the log does not change either
+		}
 		if err != nil {
 			return nil, err
 		}

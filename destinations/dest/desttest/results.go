@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"math/big"
 	"reflect"
 	"slices"
 	"time"
@@ -113,12 +114,17 @@ func diff(path string, want, got any) string {
 		if w == g {
 			return ""
 		}
+		wi, wInt := new(big.Int).SetString(string(w), 10)
+		gi, gInt := new(big.Int).SetString(string(g), 10)
+		if wInt && gInt { // digit by digit: a float64 would round them
+			if wi.Cmp(gi) == 0 {
+				return ""
+			}
+			break
+		}
 		wf, wErr := w.Float64()
 		gf, gErr := g.Float64()
-		_, wInt := w.Int64()
-		_, gInt := g.Int64()
-		bothInts := wInt == nil && gInt == nil // which differ, maybe beyond 2^53
-		if !bothInts && wErr == nil && gErr == nil && wf == gf {
+		if wErr == nil && gErr == nil && wf == gf {
 			return ""
 		}
 	default:
