@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help fmt lint test race bench fuzz api examples ci
+.PHONY: help fmt lint test race bench fuzz api catalog examples ci
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ fuzz: ## every fuzz target for FUZZTIME (default 5s)
 
 api: ## refresh the snapshot of exported names in api/
 	go run ./internal/apisnapshot
+
+catalog: ## refresh the catalogue of destinations and its page in docs/
+	go run ./cmd/catalog
 
 examples: ## run every program in examples/
 	.ci/run examples

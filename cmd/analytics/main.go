@@ -1,6 +1,6 @@
 // Command analytics is for those who look after a spool (analytics.Spool) and the dead
 // letters of a client. It looks into them, also beside a process that works there, and
-// repairs them by hand:
+// repairs them by hand. It also tells what the destinations of the library take:
 //
 //	analytics spool ls DIR                          the slots of a spool
 //	analytics spool cat DIR                         the events in it, as NDJSON
@@ -9,6 +9,7 @@
 //	analytics spool drop-cursor DIR DESTINATION     forgets a destination that is gone
 //	analytics deadletter ls FILE|DIR                the dead letters, and why they died
 //	analytics deadletter replay FILE|DIR            sends those of the cloud mode again
+//	analytics destinations [NAME]                   the destinations, or the settings and limits of one
 //
 // Nothing is changed or sent without --yes: without it, drop-cursor and replay say what
 // they would do, and the others have no --yes since they only read. Reading takes no
@@ -32,11 +33,15 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/tributary-dev/analytics/destinations/catalog"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	c := command{ctx: ctx, stdout: os.Stdout, stderr: os.Stderr, terminal: isTerminal(os.Stderr), now: time.Now}
+	c := command{
+		ctx: ctx, stdout: os.Stdout, stderr: os.Stderr, terminal: isTerminal(os.Stderr), now: time.Now, catalog: catalog.All(),
+	}
 	code := c.run(os.Args[1:])
 	stop()
 	os.Exit(code)
@@ -49,6 +54,7 @@ type command struct {
 	terminal       bool // stderr is one
 	now            func() time.Time
 	transport      http.RoundTripper // nil: the network
+	catalog        []catalog.Entry   // of destinations
 
 	json bool
 }
@@ -76,9 +82,11 @@ type grammar struct {
 		Ls     letterLs     `cmd:"" help:"List dead letters, and count them by reason."`
 		Replay letterReplay `cmd:"" help:"Send the letters of the cloud mode again."`
 	} `cmd:"" help:"Look into dead letters, and send them again."`
+
+	Destinations destinations `cmd:"" help:"List the destinations that come with the library, or the settings and limits of one."`
 }
 
-const description = `Looks into spools and dead letters, also beside a running process, and repairs them by hand.
+const description = `Looks into spools and dead letters, also beside a running process, and repairs them by hand. Tells what destinations take.
 
 Nothing is changed or sent without --yes. Times are in UTC. Exit codes: 0 all is well; 1 there is damage, or something could not be read or done; 2 the command was called wrongly.`
 

@@ -193,8 +193,13 @@ func analyze(t *testing.T, args ...string) result { return analyzeOver(t, nil, a
 
 func analyzeOver(t *testing.T, transport http.RoundTripper, args ...string) result {
 	t.Helper()
+	return analyzeAs(t, command{transport: transport, catalog: sample}, args...)
+}
+
+func analyzeAs(t *testing.T, c command, args ...string) result {
+	t.Helper()
 	var stdout, stderr bytes.Buffer
-	c := command{ctx: t.Context(), stdout: &stdout, stderr: &stderr, now: time.Now, transport: transport}
+	c.ctx, c.stdout, c.stderr, c.now = t.Context(), &stdout, &stderr, time.Now
 	code := c.run(args)
 	return result{code, stdout.String(), stderr.String()}
 }

@@ -87,7 +87,7 @@ func (d *Destination) Describe() analytics.Description {
 	}
 	if d.MapUsers {
 		description.Calls = analytics.SixCalls
-		description.Lanes[laneAliases] = analytics.Limits{MaxItems: 1, Linger: -1}
+		description.Lanes[laneAliases] = analytics.Limits{MaxItems: 1, Linger: -1, Overhead: len(d.form(""))}
 	}
 	return description
 }
@@ -145,14 +145,17 @@ func (d *Destination) mapUser(ctx context.Context, it analytics.Item) error {
 	if d.Region == "eu" {
 		host = "https://api.eu.amplitude.com"
 	}
-	form := url.Values{"api_key": {d.APIKey}, "mapping": {"[" + string(it.Body) + "]"}}
 	answer, err := d.client.Do(ctx, dest.Request{
-		URL: host + "/usermap", Type: "application/x-www-form-urlencoded", Body: []byte(form.Encode()),
+		URL: host + "/usermap", Type: "application/x-www-form-urlencoded", Body: []byte(d.form(string(it.Body))),
 	})
 	if err != nil {
 		return err
 	}
 	return answer.Err()
+}
+
+func (d *Destination) form(mapping string) string {
+	return url.Values{"api_key": {d.APIKey}, "mapping": {"[" + mapping + "]"}}.Encode()
 }
 
 // Format prints the settings, without the secret ones.

@@ -2,6 +2,7 @@ package amplitude
 
 import (
 	"cmp"
+	"net/url"
 	"strconv"
 	"strings"
 
@@ -65,6 +66,9 @@ var (
 
 // Translate is a pure function from an event to the events that Amplitude gets.
 func (d *Destination) Translate(e *analytics.Event) ([]analytics.Item, error) {
+	if err := dest.Required(e); err != nil {
+		return nil, err
+	}
 	t := translation{d: d, e: e, ids: ids{user: e.UserID, device: cmp.Or(dest.AsText(deviceID.In(e)).String(), e.AnonymousID)}}
 	if e.Type == analytics.CallAlias {
 		return d.mapping(e)
@@ -109,7 +113,7 @@ func (d *Destination) mapping(e *analytics.Event) ([]analytics.Item, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []analytics.Item{{Lane: laneAliases, Body: body}}, nil
+	return []analytics.Item{{Lane: laneAliases, Body: body, Size: len(url.QueryEscape(string(body)))}}, nil
 }
 
 // translation is the work on one event.

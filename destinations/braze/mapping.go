@@ -21,6 +21,9 @@ const maxText = 255
 
 // Translate is a pure function from an event to the objects that Braze gets.
 func (d *Destination) Translate(e *analytics.Event) ([]analytics.Item, error) {
+	if err := dest.Required(e); err != nil {
+		return nil, err
+	}
 	t := translation{d: d, e: e}
 	var err error
 	switch e.Type {

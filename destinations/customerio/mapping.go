@@ -39,6 +39,9 @@ const (
 
 // Translate is a pure function from an event to the item that stands for it.
 func (d *Destination) Translate(e *analytics.Event) ([]analytics.Item, error) {
+	if err := dest.Required(e); err != nil {
+		return nil, err
+	}
 	t := translation{d: d, e: e, j: dest.NewJSON()}
 	t.j.Open()
 	if err := t.write(); err != nil {

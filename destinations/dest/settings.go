@@ -197,6 +197,10 @@ func (s *Setting) shown() any {
 	if s.Secret {
 		return hidden
 	}
+	switch s.value.Kind() {
+	case reflect.Map, reflect.Slice, reflect.Struct, reflect.Interface, reflect.Pointer:
+		return fmt.Sprint(s.value.Interface()) // as the type prints itself: it may hold secrets of its own
+	}
 	return s.value.Interface()
 }
 

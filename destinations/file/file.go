@@ -35,8 +35,8 @@ type Destination struct {
 	// MaxBytes rotates the file before it gets larger. Negative: never.
 	MaxBytes int64 `json:"maxBytes,omitempty" default:"100000000" negative:"never"`
 
-	// MaxAge rotates the file when its first event has been written so long ago. Zero:
-	// never.
+	// MaxAge rotates the file when its first event has been written so long ago; of a
+	// file that was there before, the last write counts. Zero: never.
 	MaxAge time.Duration `json:"maxAge,omitempty"`
 
 	// MaxFiles keeps so many rotated files and removes the oldest. Zero: all.
@@ -93,7 +93,7 @@ func (d *Destination) Open(analytics.Env) error {
 	}
 	d.file = &rotating{path: d.Path, maxBytes: cmp.Or(d.MaxBytes, maxFile), maxAge: d.MaxAge, maxFiles: d.MaxFiles, gzip: d.Gzip}
 	if err := d.file.open(); err != nil {
-		return fmt.Errorf("Path: %w", err)
+		return &analytics.InvalidError{Field: "Path", Reason: "cannot be opened: " + err.Error()}
 	}
 	return nil
 }

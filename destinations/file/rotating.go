@@ -23,6 +23,7 @@ type rotating struct {
 	file              *os.File
 	size              int64
 	since             time.Time // when its first event was written
+	regular           bool      // else it is a pipe, a terminal: it has no size and stays where it is
 	closed, untrusted bool      // untrusted: what a failed write left could not be removed
 }
 
@@ -53,6 +54,7 @@ func (r *rotating) open() error {
 		return err
 	}
 	r.file, r.size, r.since, r.untrusted = f, info.Size(), info.ModTime(), false
+	r.regular = info.Mode().IsRegular()
 	return nil
 }
 
@@ -113,7 +115,7 @@ func (r *rotating) ready(n int64, now time.Time) error {
 	}
 	full := r.maxBytes >= 0 && r.size+n > r.maxBytes
 	old := r.maxAge > 0 && now.Sub(r.since) >= r.maxAge
-	if r.size == 0 || !full && !old {
+	if r.size == 0 || !r.regular || !full && !old {
 		return nil
 	}
 	return r.rotate(now)
@@ -169,6 +171,9 @@ func (r *rotating) free(now time.Time) (string, error) {
 
 func (r *rotating) parts() (base, ext string) {
 	ext = filepath.Ext(r.path)
+	if ext == filepath.Base(r.path) { // ".events" is all name
+		ext = ""
+	}
 	return strings.TrimSuffix(r.path, ext), ext
 }
 
@@ -181,6 +186,10 @@ func (r *rotating) tidy() error {
 	if err != nil {
 		return err
 	}
+	// A crash may come between the compressed file and the end of the plain one.
+	rotated = slices.DeleteFunc(rotated, func(name string) bool {
+		return slices.Contains(rotated, name+gzExt) && os.Remove(name) == nil
+	})
 	if r.maxFiles > 0 {
 		for len(rotated) > r.maxFiles {
 			if err := os.Remove(rotated[0]); err != nil && !errors.Is(err, fs.ErrNotExist) {

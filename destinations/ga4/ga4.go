@@ -69,7 +69,7 @@ const (
 	nameShort = "GA4"
 
 	maxItems   = 25
-	maxRequest = 130_000
+	maxRequest = 130_000 - 1 // Google wants less than 130 kB
 	maxAge     = 72 * time.Hour
 
 	eventsOpening = `,"events":[`

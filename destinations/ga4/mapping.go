@@ -27,6 +27,9 @@ type sender struct {
 
 // Translate is a pure function from an event to the one event that Google gets.
 func (d *Destination) Translate(e *analytics.Event) ([]analytics.Item, error) {
+	if err := dest.Required(e); err != nil {
+		return nil, err
+	}
 	options := dest.Options(e, name, nameCloud, nameShort)
 	from, err := d.sender(e, options)
 	if err != nil {

@@ -3,6 +3,7 @@ package ga4
 import (
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/tributary-dev/analytics/destinations/dest"
 )
@@ -40,11 +41,8 @@ func cleanName(s, prefix string, most int) string {
 	if name == "" {
 		return ""
 	}
-	for _, r := range name {
-		if !unicode.IsLetter(r) {
-			name = prefix + name
-		}
-		break
+	if first, _ := utf8.DecodeRuneInString(name); !unicode.IsLetter(first) {
+		name = prefix + name
 	}
 	return dest.Truncate(name, most)
 }

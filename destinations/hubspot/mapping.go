@@ -1,6 +1,7 @@
 package hubspot
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -71,6 +72,9 @@ func domain(v dest.Value) dest.Value {
 
 // Translate is a pure function from an event to what HubSpot gets.
 func (d *Destination) Translate(e *analytics.Event) ([]analytics.Item, error) {
+	if err := dest.Required(e); err != nil {
+		return nil, err
+	}
 	switch e.Type {
 	case analytics.CallIdentify:
 		return d.contact(e)
@@ -120,7 +124,7 @@ func (d *Destination) company(e *analytics.Event) ([]analytics.Item, error) {
 
 // object is an object of the CRM, found by the property by.
 func (d *Destination) object(e *analytics.Event, lane, by, id string, table dest.Table, more map[string]string) ([]analytics.Item, error) {
-	return d.item(e, analytics.Item{Lane: lane, Data: object{id}}, func(j *dest.JSON) {
+	return d.item(e, analytics.Item{Lane: lane, Key: id, Data: object{id}}, func(j *dest.JSON) {
 		j.Text("idProperty", by)
 		j.Text("id", id)
 		j.OpenAt("properties")
@@ -174,7 +178,7 @@ func (d *Destination) event(e *analytics.Event) ([]analytics.Item, error) {
 	if address == "" && contactID == "" && cookie == "" {
 		return nil, &analytics.InvalidError{Field: "properties.email", Reason: "is not an e-mail address, nor is context.traits.email, and no option names the contact"}
 	}
-	return d.item(e, analytics.Item{Lane: laneEvents}, func(j *dest.JSON) {
+	return d.item(e, analytics.Item{Lane: laneEvents, Key: cmp.Or(address, contactID, cookie)}, func(j *dest.JSON) {
 		j.Text("eventName", name)
 		j.Time("occurredAt", e.Timestamp)
 		j.TextUnlessEmpty("email", address)

@@ -132,7 +132,11 @@ func upserted(answer *dest.Answer, list []input) error {
 	}
 	var failed analytics.BatchError
 	for _, e := range body.Errors {
-		for _, in := range named(e.Context, list) {
+		of := named(e.Context, list)
+		if len(of) == 0 { // somebody has failed: writing an object again does no harm
+			return analytics.Split(answer.Fault(e.Category))
+		}
+		for _, in := range of {
 			for _, i := range in.items {
 				failed.Set(i, analytics.Permanent(answer.Fault(e.Category)))
 			}
@@ -179,8 +183,8 @@ func (d *Destination) makeProperty(ctx context.Context, answer *dest.Answer) (bo
 
 // Pauses where HubSpot names none.
 const (
-	tenSeconds = 10 * time.Second
-	forTheDay  = time.Hour // until it is another day, in steps
+	aWhile    = 10 * time.Second
+	forTheDay = time.Hour // until it is another day, in steps
 )
 
 // word finds what an answer means where nothing else is known.
@@ -193,7 +197,7 @@ func word(answer *dest.Answer) error {
 			Policy string `json:"policyName"`
 		}
 		_ = answer.Decode(&body) // without a body it is the short one
-		pause := tenSeconds
+		pause := aWhile
 		if body.Policy == "DAILY" {
 			pause = forTheDay
 		}

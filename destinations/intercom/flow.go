@@ -83,20 +83,38 @@ func (d *Destination) contact(ctx context.Context, p plan, body []byte) error {
 		if id != "" {
 			return d.put(ctx, id, body)
 		}
-		answer, err := d.do(ctx, http.MethodPost, "/contacts", body)
-		if err != nil || answer.Status != http.StatusConflict {
-			return answer, err
-		}
-		existing := existingID(answer)
-		if existing == "" { // the search does not know it yet
-			return nil, answer.Fault("conflict")
-		}
-		return d.put(ctx, existing, body)
+		return d.make(ctx, p.who, body)
 	})
 	if err != nil {
 		return err
 	}
 	return word(answer)
+}
+
+// make makes a contact, or updates it where the search does not know it yet.
+func (d *Destination) make(ctx context.Context, who contact, body []byte) (*dest.Answer, error) {
+	answer, err := d.do(ctx, http.MethodPost, "/contacts", body)
+	switch {
+	case err != nil:
+		return nil, err
+	case answer.Status == http.StatusConflict:
+		id := existingID(answer)
+		if id == "" {
+			return nil, answer.Fault("conflict")
+		}
+		if answer, err = d.put(ctx, id, body); err == nil && answer.Err() == nil {
+			d.known.put(who, id, time.Now())
+		}
+		return answer, err
+	case answer.Err() == nil:
+		var made struct {
+			ID string `json:"id"`
+		}
+		if answer.Decode(&made) == nil && made.ID != "" {
+			d.known.put(who, made.ID, time.Now())
+		}
+	}
+	return answer, nil
 }
 
 func (d *Destination) put(ctx context.Context, id string, body []byte) (*dest.Answer, error) {
@@ -105,7 +123,7 @@ func (d *Destination) put(ctx context.Context, id string, body []byte) (*dest.An
 
 // inText finds the id in "A contact matching those details already exists with id=…":
 // Intercom has no field for it.
-var inText = regexp.MustCompile(`\bid=([0-9A-Za-z_-]{1,64})`)
+var inText = regexp.MustCompile(`\bid=([0-9A-Za-z_-]{1,64})(?:[\s.,;)"']|$)`)
 
 func existingID(answer *dest.Answer) string {
 	var body failure
@@ -147,8 +165,7 @@ func (d *Destination) event(ctx context.Context, p plan, body []byte) error {
 		if id == "" {
 			return nil, nil
 		}
-		named := append(dest.AppendText([]byte(`{"id":`), id), ',')
-		return d.do(ctx, http.MethodPost, "/events", append(named, body[1:]...))
+		return d.do(ctx, http.MethodPost, "/events", withID(body, id))
 	})
 	switch {
 	case err != nil:
@@ -157,6 +174,15 @@ func (d *Destination) event(ctx context.Context, p plan, body []byte) error {
 		return analytics.Permanent(errNoContact)
 	}
 	return recorded(answer)
+}
+
+// withID puts the id of the contact into an event.
+func withID(body []byte, id string) []byte {
+	b := dest.AppendText([]byte(`{"id":`), id)
+	if rest := body[1:]; string(rest) != "}" { // Edit may leave nothing
+		return append(append(b, ','), rest...)
+	}
+	return append(b, '}')
 }
 
 func recorded(answer *dest.Answer) error {

@@ -46,6 +46,9 @@ const maxText = 255
 
 // Translate is a pure function from an event to what Intercom gets.
 func (d *Destination) Translate(e *analytics.Event) ([]analytics.Item, error) {
+	if err := dest.Required(e); err != nil {
+		return nil, err
+	}
 	p, err := who(e)
 	if err != nil {
 		return nil, err

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/tributary-dev/analytics"
 	"github.com/tributary-dev/analytics/destinations/dest"
@@ -45,16 +46,19 @@ const maxSingles = 20
 
 // parts are the two halves of an event in a job, which has the profile beside the event
 // and not inside.
-type parts struct{ event, profile []byte }
+type parts struct {
+	event, profile []byte
+	at             time.Time
+}
 
-func eventsBody(b *analytics.Batch) []byte {
+func eventsBody(items []analytics.Item) []byte {
 	size := len(eventsOpening) + len(eventsClosing)
-	for i := range b.Items {
-		size += len(b.Items[i].Body) + itemOverhead + 1
+	for i := range items {
+		size += len(items[i].Body) + itemOverhead + 1
 	}
 	body := append(make([]byte, 0, size), eventsOpening...)
-	for i := range b.Items {
-		p := b.Items[i].Data.(parts)
+	for i := range items {
+		p := items[i].Data.(parts)
 		if i > 0 {
 			body = append(body, ',')
 		}
@@ -68,16 +72,16 @@ func eventsBody(b *analytics.Batch) []byte {
 // list is the list to which the profiles of a batch are added; they share a group.
 type list struct{ id string }
 
-func profilesBody(b *analytics.Batch) []byte {
+func profilesBody(items []analytics.Item) []byte {
 	body := []byte(profilesOpening)
-	for i := range b.Items {
+	for i := range items {
 		if i > 0 {
 			body = append(body, ',')
 		}
-		body = append(append(append(body, profileOpening...), b.Items[i].Body...), profileClosing...)
+		body = append(append(append(body, profileOpening...), items[i].Body...), profileClosing...)
 	}
 	body = append(body, profilesMiddle...)
-	if id := b.Items[0].Data.(list).id; id != "" {
+	if id := items[0].Data.(list).id; id != "" {
 		body = append(body, listsOpening...)
 		body = appendReference(body, "list", id)
 		body = append(body, listsClosing...)

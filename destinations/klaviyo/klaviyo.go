@@ -10,6 +10,7 @@ package klaviyo
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -84,8 +85,8 @@ func (d *Destination) Describe() analytics.Description {
 			laneProfiles: {
 				MaxItems: 10_000, MaxBytes: maxRequest, MaxItemBytes: maxItem,
 				Overhead: profilesOverhead, ItemOverhead: len(",") + len(profileOpening) + len(profileClosing), Linger: dest.Linger,
-				// A job counts once and up to twenty profiles count each: 700 a minute.
-				Rates: []analytics.Rate{{Requests: 3, Burst: 3}},
+				// Up to twenty profiles are a request each, of which 700 a minute are allowed.
+				Rates: []analytics.Rate{{Requests: 35, Per: time.Minute, Burst: 3}},
 			},
 		},
 	}
@@ -106,13 +107,30 @@ func (d *Destination) Open(env analytics.Env) error {
 func (d *Destination) Deliver(ctx context.Context, b *analytics.Batch) error {
 	switch {
 	case b.Lane == laneProfiles && len(b.Items) > maxSingles:
-		return d.job(ctx, "/api/profile-bulk-import-jobs/", profilesBody(b), len(b.Items))
+		return d.job(ctx, "/api/profile-bulk-import-jobs/", profilesBody(b.Items), len(b.Items))
 	case b.Lane == laneProfiles:
 		return d.profiles(ctx, b)
-	case len(b.Items) > 1:
-		return d.job(ctx, "/api/event-bulk-create-jobs/", eventsBody(b), len(b.Items))
 	}
-	answer, err := d.post(ctx, "/api/events/", dest.Join(eventOpening, b.Items, eventClosing))
+	latest := time.Now().Add(maxAhead)
+	return dest.Sieve(b, func(it *analytics.Item) error {
+		if it.Data.(parts).at.After(latest) {
+			return errAhead
+		}
+		return nil
+	}, func(items []analytics.Item) error { return d.events(ctx, items) })
+}
+
+// maxAhead is how far in the future an event may be. One that is farther would cost the
+// whole job.
+const maxAhead = 365 * 24 * time.Hour
+
+var errAhead = errors.New("klaviyo: more than a year ahead")
+
+func (d *Destination) events(ctx context.Context, items []analytics.Item) error {
+	if len(items) > 1 {
+		return d.job(ctx, "/api/event-bulk-create-jobs/", eventsBody(items), len(items))
+	}
+	answer, err := d.post(ctx, "/api/events/", dest.Join(eventOpening, items, eventClosing))
 	if err != nil {
 		return err
 	}

@@ -28,12 +28,16 @@ const (
 	maxProperties = 400
 	maxElements   = 4000
 	maxDepth      = 10
+	maxText       = 100_000 // bytes
 	firstYear     = 2000
 )
 
 // Translate is a pure function from an event to the events or the profile that Klaviyo
 // gets.
 func (d *Destination) Translate(e *analytics.Event) ([]analytics.Item, error) {
+	if err := dest.Required(e); err != nil {
+		return nil, err
+	}
 	switch e.Type {
 	case analytics.CallTrack:
 		return d.track(e)
@@ -145,10 +149,12 @@ func (d *Destination) event(e *analytics.Event, name, id string, properties func
 	}
 	it := analytics.Item{Lane: laneEvents, ID: id, Body: changed}
 	if d.Changes() {
-		it.Data, err = split(changed)
+		p, err := split(changed)
+		p.at = e.Timestamp
+		it.Data = p
 		return it, err
 	}
-	it.Data = parts{event: append(slices.Clone(body[:end]), '}'), profile: body[from:to]}
+	it.Data = parts{event: append(slices.Clone(body[:end]), '}'), profile: body[from:to], at: e.Timestamp}
 	return it, nil
 }
 
@@ -195,6 +201,8 @@ func properties(j *dest.JSON, m, product map[string]any) {
 
 func fits(v any, depth int) bool {
 	switch v := dest.Of(v); {
+	case len(v.String()) > maxText:
+		return false
 	case v.Object() != nil:
 		if depth > maxDepth {
 			return false

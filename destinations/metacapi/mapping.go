@@ -16,6 +16,9 @@ var (
 
 // Translate is a pure function from an event to the one event that Meta gets.
 func (d *Destination) Translate(e *analytics.Event) ([]analytics.Item, error) {
+	if err := dest.Required(e); err != nil {
+		return nil, err
+	}
 	name, custom, err := d.event(e)
 	if err != nil {
 		return nil, err

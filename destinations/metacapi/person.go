@@ -1,6 +1,7 @@
 package metacapi
 
 import (
+	"cmp"
 	"net/netip"
 	"strings"
 	"unicode"
@@ -43,13 +44,9 @@ func (d *Destination) userData(j *dest.JSON, e *analytics.Event, agent dest.Valu
 	if d.Country {
 		hashed(j, "country", countryTrait.In(e), country)
 	}
-	id := e.UserID
-	if id == "" {
-		id = e.AnonymousID
-	}
-	if id != "" {
+	if id := cmp.Or(hash(e.UserID, compact), hash(e.AnonymousID, compact)); id != "" {
 		j.OpenListAt("external_id")
-		j.Value(dest.Text(hash(id, compact)))
+		j.Value(dest.Text(id))
 		j.CloseList()
 	}
 	if s, ok := ip.In(e).Text(); ok {

@@ -78,6 +78,9 @@ var (
 
 // Translate is a pure function from an event to what each of the endpoints gets.
 func (d *Destination) Translate(e *analytics.Event) ([]analytics.Item, error) {
+	if err := dest.Required(e); err != nil {
+		return nil, err
+	}
 	t := translation{d: d, e: e, user: known(e.UserID), anonymous: known(e.AnonymousID)}
 	switch e.Type {
 	case analytics.CallTrack:
@@ -170,7 +173,7 @@ func (t *translation) event(name, id string, at time.Time, skip func(string) boo
 	if err != nil {
 		return nil // the others of the message go out all the same
 	}
-	if at.Year() < 1971 {
+	if at.UTC().Year() < 1971 {
 		return &analytics.InvalidError{Field: "timestamp", Reason: "is before 1971, which Mixpanel refuses"}
 	}
 	return t.add(laneEvents, id, func(j *dest.JSON) {
@@ -182,7 +185,7 @@ func (t *translation) event(name, id string, at time.Time, skip func(string) boo
 }
 
 func (t *translation) properties(j *dest.JSON, id string, at time.Time, skip func(string) bool, product map[string]any) {
-	over := overlay(t.e.Properties, skip, product)
+	over := overlay(t.e.Properties, skip, product, t.room())
 	j.Int("time", at.UnixMilli())
 	j.Text("distinct_id", cmp.Or(t.user, t.anonymous))
 	j.Text("$insert_id", id)
@@ -210,6 +213,21 @@ func (t *translation) properties(j *dest.JSON, id string, at time.Time, skip fun
 	over.write(j)
 }
 
+// room is how many properties the adapter's own leave to the message.
+func (t *translation) room() int {
+	const ids = 10 // with the time, the group and the browser
+	if n := maxElements - ids - len(surroundings); len(t.e.Properties) <= n {
+		return n
+	}
+	n := maxElements - ids
+	for i := range surroundings {
+		if !surroundings[i].In(t.e).Empty() {
+			n--
+		}
+	}
+	return n
+}
+
 func (t *translation) groupKey() string { return cmp.Or(t.d.GroupKey, "$group_id") }
 
 // identify joins the two ids and sets the profile.
@@ -227,7 +245,7 @@ func (t *translation) identify() ([]analytics.Item, error) {
 			return nil, err
 		}
 	}
-	if len(t.e.Traits) == 0 {
+	if !anyFits(t.e.Traits) {
 		return t.items, nil
 	}
 	return t.done(t.add(laneProfiles, "", func(j *dest.JSON) {
@@ -251,7 +269,7 @@ func (t *translation) identity(event string, write func(*dest.JSON)) error {
 }
 
 func (t *translation) group() ([]analytics.Item, error) {
-	if len(t.e.Traits) == 0 {
+	if !anyFits(t.e.Traits) {
 		return nil, analytics.ErrIgnored
 	}
 	key := t.groupKey()

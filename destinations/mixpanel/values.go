@@ -9,12 +9,11 @@ import (
 	"github.com/tributary-dev/analytics/destinations/dest"
 )
 
-// Mixpanel refuses events with more properties, elements or keys, or deeper ones. The
-// properties that the adapter itself can add leave room for the user's.
+// Mixpanel refuses events with more properties, elements or keys, or deeper ones.
 const (
-	maxElements   = 255
-	maxDepth      = 3
-	maxProperties = maxElements - 60
+	maxElements = 255
+	maxDepth    = 3
+	maxTraits   = maxElements - 2 // $name and $created may come on top
 )
 
 // layer are the properties that lie over the adapter's own: those of the message, and
@@ -24,7 +23,7 @@ type layer struct {
 	keys                []string // in order
 }
 
-func overlay(properties map[string]any, skip func(string) bool, product map[string]any) layer {
+func overlay(properties map[string]any, skip func(string) bool, product map[string]any, most int) layer {
 	l := layer{properties: properties, product: product, keys: make([]string, 0, len(properties)+len(productKeys))}
 	for key, v := range properties {
 		if !skip(key) && product[key] == nil && fits(v, 1) {
@@ -39,7 +38,7 @@ func overlay(properties map[string]any, skip func(string) bool, product map[stri
 		}
 	}
 	slices.Sort(l.keys)
-	l.keys = l.keys[:min(len(l.keys), maxProperties)]
+	l.keys = l.keys[:min(len(l.keys), most)]
 	return l
 }
 
@@ -83,6 +82,16 @@ func fits(v any, depth int) bool {
 		}
 	}
 	return true
+}
+
+// anyFits tells whether something of the traits can be sent.
+func anyFits(traits map[string]any) bool {
+	for _, v := range traits {
+		if fits(v, 1) {
+			return true
+		}
+	}
+	return false
 }
 
 // profileNames are the traits for which Mixpanel has names of its own.
@@ -129,7 +138,7 @@ func described(j *dest.JSON, traits map[string]any, names map[string]string) {
 		case "created", analytics.TraitCreatedAt, "created_at":
 			continue
 		}
-		if !fits(traits[key], 1) || written == maxProperties {
+		if !fits(traits[key], 1) || written == maxTraits {
 			continue
 		}
 		to, ok := names[key]

@@ -44,6 +44,9 @@ var (
 
 // Translate is a pure function from an event to the one event that PostHog gets.
 func (d *Destination) Translate(e *analytics.Event) ([]analytics.Item, error) {
+	if err := dest.Required(e); err != nil {
+		return nil, err
+	}
 	id := cmp.Or(e.UserID, e.AnonymousID)
 	if id == "" {
 		return nil, &analytics.InvalidError{Field: "userId", Reason: "is missing, and anonymousId as well"}

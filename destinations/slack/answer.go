@@ -21,12 +21,15 @@ var (
 		"message_limit_exceeded")
 )
 
-// answerError reads an answer: the bot's API refuses with status 200, a webhook that is
-// gone answers 403, 404 or 410.
-func answerError(answer *dest.Answer) error {
+// answerError reads an answer to n messages: a webhook that is gone answers 403, 404 or
+// 410, and the API for bots refuses with status 200.
+func answerError(answer *dest.Answer, bot bool, n int) error {
 	switch answer.Status {
 	case http.StatusOK:
-		return botError(answer)
+		if !bot {
+			return nil
+		}
+		return botError(answer, n)
 	case http.StatusTooManyRequests:
 		return tooFast(answer)
 	case http.StatusForbidden, http.StatusNotFound, http.StatusGone:
@@ -35,22 +38,25 @@ func answerError(answer *dest.Answer) error {
 	return answer.Err()
 }
 
-func botError(answer *dest.Answer) error {
-	var body struct {
-		OK    *bool  `json:"ok"`
-		Error string `json:"error"`
+func botError(answer *dest.Answer, n int) error {
+	var body map[string]any
+	if err := answer.Decode(&body); err != nil {
+		return err // somebody else has answered
 	}
-	if answer.Decode(&body) != nil || body.OK == nil || *body.OK {
-		return nil // a webhook answers with a plain "ok"
+	if body["ok"] == true {
+		return nil
 	}
-	err := answer.Fault(body.Error)
+	code, _ := body["error"].(string)
+	err := answer.Fault(code)
 	switch {
-	case body.Error == "ratelimited" || body.Error == "rate_limited":
+	case code == "ratelimited" || code == "rate_limited":
 		return tooFast(answer)
-	case settings(body.Error):
+	case settings(code):
 		return analytics.Unauthorized(err)
-	case passing(body.Error):
+	case passing(code):
 		return err
+	case n > 1:
+		return analytics.Split(err) // one of them
 	}
 	return analytics.Permanent(err)
 }

@@ -68,6 +68,9 @@ func (r *rules) find(e *analytics.Event) *rule {
 
 // Translate is a pure function from an event to the message that is posted.
 func (d *Destination) Translate(e *analytics.Event) ([]analytics.Item, error) {
+	if err := dest.Required(e); err != nil {
+		return nil, err
+	}
 	r := d.rules.find(e)
 	if r == nil {
 		return nil, analytics.ErrIgnored
@@ -85,7 +88,7 @@ func (d *Destination) Translate(e *analytics.Event) ([]analytics.Item, error) {
 	}
 	text, err := d.render(r, m)
 	if err != nil {
-		return nil, &analytics.InvalidError{Field: "Events", Reason: "the template fails for this event"}
+		return nil, &analytics.InvalidError{Field: r.field, Reason: "the template fails for this event"}
 	}
 	if text = strings.TrimSpace(text); text == "" {
 		return nil, analytics.ErrIgnored
@@ -113,7 +116,11 @@ func shorten(text string) string {
 	if cut := dest.Truncate(text, maxText); cut == text {
 		return text
 	}
-	return dest.Truncate(text, maxText-1) + "…"
+	cut := dest.Truncate(text, maxText-1)
+	if i := strings.LastIndexByte(cut, '&'); i > len(cut)-len("&amp;") {
+		cut = cut[:i] // half an escape would show
+	}
+	return cut + "…"
 }
 
 // digest is the body of one request: that of the only item, or that of the first with

@@ -64,9 +64,12 @@ type Destination struct {
 
 // A Rule says how an event is posted. In JSON it may be just the template.
 type Rule struct {
-	Template   string `json:"template"`
-	Channel    string `json:"channel,omitempty"`    // in place of the setting
-	WebhookURL string `json:"webhookUrl,omitempty"` // in place of the setting
+	// Template is the text that is posted.
+	Template string `json:"template"`
+
+	// Channel and WebhookURL replace the settings of these names.
+	Channel    string `json:"channel,omitempty"`
+	WebhookURL string `json:"webhookUrl,omitempty" secret:"true"`
 }
 
 // String prints the template. The address of a webhook is a secret.
@@ -86,9 +89,10 @@ var (
 const (
 	name = "Slack"
 
-	// maxText is what Slack advises for a text, maxDigest what it takes, in characters.
+	// maxText is what Slack advises for a text, in characters. It takes 40,000, for
+	// which maxDigest texts have room.
 	maxText   = 4000
-	maxDigest = 10
+	maxDigest = 9
 
 	typePrefix = "type:"
 )
@@ -161,7 +165,8 @@ type rule struct {
 	template parsed
 	target   target
 	group    string
-	channel  bool // the rule names one
+	channel  bool   // the rule names one
+	field    string // the setting that the rule is in
 }
 
 type pattern struct {
@@ -197,7 +202,7 @@ func (d *Destination) readRule(faults *dest.Faults, field, key string, r Rule) *
 	}
 	faults.URL(field, r.WebhookURL)
 	to := d.target(r)
-	return &rule{template: t, target: to, group: to.group(), channel: r.Channel != ""}
+	return &rule{template: t, target: to, group: to.group(), channel: r.Channel != "", field: field}
 }
 
 // target is where a message goes.
@@ -230,7 +235,7 @@ func (d *Destination) Deliver(ctx context.Context, b *analytics.Batch) error {
 	if err != nil {
 		return err
 	}
-	return answerError(answer)
+	return answerError(answer, to.webhook == "", len(b.Items))
 }
 
 // Format prints the settings, without the secret ones.

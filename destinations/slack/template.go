@@ -93,7 +93,7 @@ func parseTemplate(text string) (parsed, error) {
 	p := parsed{Template: t}
 	for _, part := range t.Templates() {
 		if part.Tree != nil {
-			p.list(part.Tree.Root)
+			p.list(part.Root)
 		}
 	}
 	return p, nil
@@ -140,10 +140,12 @@ func (p *parsed) pipe(pipe *parse.PipeNode) {
 				p.traits = p.traits || a.Ident == traitsName
 			case *parse.PipeNode:
 				p.pipe(a)
+			case *parse.DotNode: // the whole message, or an element of something
+				p.context = true
 			}
 		}
 	}
-	p.context = p.context || strings.Contains(pipe.String(), "Context") || strings.Contains(pipe.String(), "{{.}}") || pipe.String() == "."
+	p.context = p.context || strings.Contains(pipe.String(), "Context") || strings.Contains(pipe.String(), "$")
 }
 
 func escapePipe(pipe *parse.PipeNode) {

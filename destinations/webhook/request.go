@@ -78,10 +78,8 @@ func (d *Destination) checkHeaders(faults *dest.Faults) {
 }
 
 func isToken(s string) bool {
-	const marks = "!#$%&'*+-.^_`|~"
-	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
-		return !(r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || strings.ContainsRune(marks, r))
-	})
+	const allowed = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	return s != "" && strings.Trim(s, allowed) == ""
 }
 
 func isHeaderText(s string) bool {
@@ -114,7 +112,7 @@ func guard(client *http.Client) (*http.Client, error) {
 	}
 	transport = transport.Clone()
 	transport.Proxy = nil
-	transport.DialTLSContext = nil
+	transport.DialTLS, transport.DialTLSContext = nil, nil //nolint:staticcheck // the first is deprecated, and still asked
 	transport.DialContext = (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second, Control: onlyPublic}).DialContext
 	guarded := *client
 	guarded.Transport = transport
@@ -127,11 +125,16 @@ func onlyPublic(_, address string, _ syscall.RawConn) error {
 		return errPrivate
 	}
 	ip := at.Addr().Unmap()
-	if !ip.IsGlobalUnicast() || ip.IsPrivate() || sharedSpace.Contains(ip) {
+	if !ip.IsGlobalUnicast() || ip.IsPrivate() || slices.ContainsFunc(notPublic, func(p netip.Prefix) bool { return p.Contains(ip) }) {
 		return errPrivate
 	}
 	return nil
 }
 
-// sharedSpace is that of carriers, RFC 6598: not public either.
-var sharedSpace = netip.MustParsePrefix("100.64.0.0/10")
+// notPublic are further networks whose addresses lead somewhere else than they say: that
+// of carriers (RFC 6598), and those that stand for IPv4 addresses (RFC 6052, RFC 8215).
+var notPublic = []netip.Prefix{
+	netip.MustParsePrefix("100.64.0.0/10"),
+	netip.MustParsePrefix("64:ff9b::/96"),
+	netip.MustParsePrefix("64:ff9b:1::/48"),
+}
