@@ -111,22 +111,23 @@ func (d *Destination) sender(e *analytics.Event, options map[string]any) (sender
 }
 
 func userProperties(j *dest.JSON, properties map[string]any) {
-	written := 0
+	var written []string
 	for _, key := range slices.Sorted(maps.Keys(properties)) {
 		v := dest.AsScalar(dest.Of(properties[key]))
 		name := cleanName(key, "p_", maxUserName)
-		if v.Empty() || name == "" || isReserved(key) || written == maxUserProperties {
+		if v.Empty() || name == "" || isReserved(key) || isReserved(name) ||
+			len(written) == maxUserProperties || slices.Contains(written, name) {
 			continue
 		}
-		if written == 0 {
+		if len(written) == 0 {
 			j.OpenAt("user_properties")
 		}
 		j.OpenAt(name)
 		j.Field("value", cut(v, maxUserValue))
 		j.Close()
-		written++
+		written = append(written, name)
 	}
-	if written > 0 {
+	if len(written) > 0 {
 		j.Close()
 	}
 }
@@ -237,7 +238,7 @@ func (d *Destination) custom(p *params, properties map[string]any) {
 		if isReserved(key) || dest.Personal(key) && !d.KeepPII {
 			continue
 		}
-		if name := cleanName(key, "p_", maxName); name != "" {
+		if name := cleanName(key, "p_", maxName); name != "" && !isReserved(name) {
 			p.field(name, dest.AsScalar(dest.Of(properties[key])))
 		}
 	}

@@ -150,15 +150,17 @@ func hash(s string) string {
 
 func TestWhatIsInvalid(t *testing.T) { // sheet: Mapping, and below its tables
 	for fact, c := range map[string]struct{ rest, field string }{
-		"a purchase without a currency":           {`"type":"track","userId":"u1","event":"Order Completed","properties":{"revenue":1}`, "properties.currency"},
-		"a purchase without a value":              {`"type":"track","userId":"u1","event":"Order Completed","properties":{"currency":"EUR"}`, "properties.revenue"},
-		"a checkout in an unknown currency":       {`"type":"track","userId":"u1","event":"Checkout Started","properties":{"currency":"XXQ"}`, "properties.currency"},
-		"a page of a website without a browser":   {`"type":"page","userId":"u1","context":{"page":{"url":"https://shop.example/"}}`, "context.userAgent"},
-		"a search on a website without a browser": {`"type":"track","userId":"u1","event":"Products Searched","context":{"page":{"url":"https://shop.example/"}}`, "context.userAgent"},
-		"nobody's event":                          {`"type":"track","event":"E","properties":{"a":1}`, ""},
+		"a purchase without a currency":                 {`"type":"track","userId":"u1","event":"Order Completed","properties":{"revenue":1}`, "properties.currency"},
+		"a purchase without a value":                    {`"type":"track","userId":"u1","event":"Order Completed","properties":{"currency":"EUR"}`, "properties.revenue"},
+		"a checkout in an unknown currency":             {`"type":"track","userId":"u1","event":"Checkout Started","properties":{"currency":"XXQ"}`, "properties.currency"},
+		"a page of a website without a browser":         {`"type":"page","userId":"u1","context":{"page":{"url":"https://shop.example/"}}`, "context.userAgent"},
+		"a search on a website without a browser":       {`"type":"track","userId":"u1","event":"Products Searched","context":{"page":{"url":"https://shop.example/"}}`, "context.userAgent"},
+		"a mapped event of a website without a browser": {`"type":"track","userId":"u1","event":"Trial Started","context":{"page":{"url":"https://shop.example/"}}`, "context.userAgent"},
+		"nobody's event":                                {`"type":"track","event":"E","properties":{"a":1}`, ""},
 	} {
 		t.Run(fact, func(t *testing.T) {
 			d, _, _ := start(t, settings())
+			d.EventMap = map[string]string{"Trial Started": "StartTrial"}
 			_, err := d.Translate(event(t, 1, c.rest))
 			require.Error(t, err)
 			require.NotErrorIs(t, err, analytics.ErrIgnored)

@@ -59,7 +59,6 @@ func (f *fake) when(r *record) string {
 	if err != nil {
 		return "event_time is no whole number"
 	}
-	r.time = seconds
 	most := f.maxAge
 	if r.fields["action_source"] == "physical_store" {
 		most = f.maxStoreAge

@@ -45,7 +45,6 @@ type answer struct {
 type record struct {
 	raw        string
 	name, id   string
-	time       int64
 	userData   map[string]any
 	customData map[string]any
 	fields     map[string]any
