@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/tributary-dev/analytics/internal/jsontext"
 )
 
 // Client accepts events and delivers them to its destinations. All methods may be
@@ -18,6 +20,7 @@ type Client struct {
 	spool    *spool        // nil: events are kept in memory
 	kept     *spoolLetters // nil: dead letters go elsewhere, or nowhere
 	env      *surroundings
+	nothing  *surroundings // what others have sent gets nothing of ours
 	bare     *surroundings // without Config.Context: plugins may take all of it away
 	loops    []*loop
 	outcomes *outcomes // nil: nobody listens
@@ -57,7 +60,7 @@ func open(cfg Config, log eventLog, leftovers ...eventLog) (*Client, error) {
 		closeAll(opened)
 		return nil, fmt.Errorf("analytics: %w", err)
 	}
-	c := &Client{cfg: cfg, log: log, env: env, bare: bare, closed: make(chan struct{})}
+	c := &Client{cfg: cfg, log: log, env: env, bare: bare, nothing: &surroundings{base: &Context{}}, closed: make(chan struct{})}
 	if log == nil {
 		if c.spool, err = openSpool(&c.cfg, descs); err != nil {
 			closeAll(opened)
@@ -180,10 +183,14 @@ func (c *Client) enqueue(ctx context.Context, m *message) error {
 		c.filtered.Add(1)
 		err = nil
 	}
-	if cap(buf.b) <= largestBuffer {
-		buffers.Put(buf)
-	}
+	buf.release()
 	return err
+}
+
+func (b *buffer) release() {
+	if cap(b.b) <= largestBuffer {
+		buffers.Put(b)
+	}
 }
 
 // encode stamps, checks and encodes a message into buf, with the plugins of the
@@ -195,7 +202,7 @@ func (c *Client) encode(ctx context.Context, m *message, buf *buffer, now time.T
 		return 0, err
 	}
 	if len(c.cfg.Plugins) > 0 {
-		if flags, err = c.plug(ctx, buf, now); err != nil {
+		if flags, err = c.plug(ctx, buf, now, c.bare); err != nil {
 			return 0, err
 		}
 	}
@@ -223,7 +230,7 @@ func (m *message) check(buf *buffer, now time.Time, env *surroundings, ctx *Cont
 }
 
 // plug shows the encoded event to the plugins and encodes what they made of it.
-func (c *Client) plug(ctx context.Context, buf *buffer, now time.Time) (recordFlags, error) {
+func (c *Client) plug(ctx context.Context, buf *buffer, now time.Time, env *surroundings) (recordFlags, error) {
 	e := &Event{}
 	if err := e.UnmarshalJSON(buf.b); err != nil {
 		return 0, err
@@ -233,17 +240,17 @@ func (c *Client) plug(ctx context.Context, buf *buffer, now time.Time) (recordFl
 	}
 	m := e.fields()
 	m.stamp(now, Identity{})
-	return m.check(buf, now, c.bare, nil)
+	return m.check(buf, now, env, nil)
 }
 
 // flatProperties checks the rule of the objects API.
 func flatProperties(event []byte) error {
-	properties := member(text(event), "properties")
+	properties := jsontext.Member(text(event), "properties")
 	if properties == "" {
 		return invalid("properties", "is required")
 	}
 	var f faults
-	eachMember(properties, func(key, value string) bool {
+	jsontext.EachMember(properties, func(key, value string) bool {
 		if value[0] == '{' || value[0] == '[' {
 			f.add("properties."+key, "is an object or a list, which objects cannot hold")
 		}

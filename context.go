@@ -201,6 +201,11 @@ func newSurroundings(c *Context) (*surroundings, error) {
 	return &surroundings{base: base, encoded: enc.b, consent: base.hasConsent()}, enc.err
 }
 
+// empty tells whether there is nothing to write.
+func (s *surroundings) empty(given, fromCtx *Context) bool {
+	return len(s.encoded) == 0 && given == nil && fromCtx == nil
+}
+
 // append merges what the message and its ctx give with base, and encodes it one
 // level below the event.
 func (s *surroundings) append(b []byte, given, fromCtx *Context) (_ []byte, consent bool, err error) {

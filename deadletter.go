@@ -17,6 +17,8 @@ import (
 	"sync"
 	"time"
 	"unicode/utf8"
+
+	"github.com/tributary-dev/analytics/internal/jsontext"
 )
 
 // DeadLetterFile writes dead letters to a file, one JSON object a line with time,
@@ -114,7 +116,7 @@ func (l *DeadLetter) line() ([]byte, error) {
 
 // isObject tells whether b is one JSON object.
 func isObject(b []byte) bool {
-	i := skipSpace(text(b), 0)
+	i := jsontext.SkipSpace(text(b), 0)
 	return i < len(b) && b[i] == '{' && json.Valid(b)
 }
 
@@ -328,7 +330,7 @@ func (l *letterLines) letter() (DeadLetter, error) {
 		return DeadLetter{}, invalid("letter", "is not one whole JSON object")
 	}
 	p := letterParser{fields: make(map[string]string)}
-	whole := eachMember(text(l.line), func(key, value string) bool {
+	whole := jsontext.EachMember(text(l.line), func(key, value string) bool {
 		if slices.Contains(letterKeys, key) {
 			p.fields[key] = value
 		}
@@ -370,7 +372,7 @@ func (p *letterParser) text(key string) (s string, ok bool) {
 		p.faults.add(key, "is not a string")
 		return "", false
 	}
-	return strings.Clone(unquote(raw)), true
+	return strings.Clone(jsontext.Unquote(raw)), true
 }
 
 func (p *letterParser) time(key string) time.Time {
@@ -415,9 +417,9 @@ func (p *letterParser) event() (event []byte) {
 
 // messageIDOf finds the messageId of an event that may be damaged behind it.
 func messageIDOf(event []byte) string {
-	id := member(text(event), "messageId")
+	id := jsontext.Member(text(event), "messageId")
 	if id == "" || id[0] != '"' {
 		return ""
 	}
-	return strings.Clone(unquote(id))
+	return strings.Clone(jsontext.Unquote(id))
 }

@@ -33,7 +33,7 @@ import (
 // is decoded. maxValue ends the encoding of values that will be refused anyway, in
 // bytes.
 const (
-	maxDepth = 100
+	maxDepth = jsontext.MaxDepth
 	maxValue = 1 << 20
 )
 
@@ -193,10 +193,10 @@ func appendOwn(b []byte, v jsonAppender, depth int) (_ []byte, err error) {
 // appendForeign appends JSON that is not of our making.
 func appendForeign(b, own []byte, from any, depth int) ([]byte, error) {
 	s := text(own)
-	start := skipSpace(s, 0)
-	end := skipValue(s, start, depth)
+	start := jsontext.SkipSpace(s, 0)
+	end := jsontext.SkipValue(s, start, depth)
 	switch {
-	case end >= 0 && skipSpace(s, end) == len(s):
+	case end >= 0 && jsontext.SkipSpace(s, end) == len(s):
 	default:
 		return b, invalid("", "%T wrote something that is not JSON, or is nested too deeply", from)
 	}
@@ -334,7 +334,7 @@ func (w *appendWriter) Write(p []byte) (int, error) {
 }
 
 func appendNumber(b []byte, n json.Number) ([]byte, error) {
-	if end := skipNumber(string(n), 0); end != len(n) || end == 0 {
+	if end := jsontext.SkipNumber(string(n), 0); end != len(n) || end == 0 {
 		return b, invalid("", "a json.Number that is not a number")
 	}
 	return append(b, n...), nil

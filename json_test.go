@@ -94,20 +94,20 @@ func checkScanner(t *testing.T, doc string) {
 	t.Helper()
 	valid := json.Valid([]byte(doc))
 	if deep := valid && levels(doc) >= maxDepth; deep && levels(doc) > maxDepth+1 {
-		require.False(t, validJSON([]byte(doc)), "deep: %.80q", doc)
+		require.False(t, jsontext.Valid(doc), "deep: %.80q", doc)
 	} else if !deep {
-		require.Equal(t, valid, validJSON([]byte(doc)), "%.80q", doc)
+		require.Equal(t, valid, jsontext.Valid(doc), "%.80q", doc)
 	}
-	if !validJSON([]byte(doc)) {
+	if !jsontext.Valid(doc) {
 		return
 	}
 	// A value inside of something else ends where it should.
 	trimmed := strings.Trim(doc, " \t\r\n")
 	for _, after := range []string{"", ",", "]", "}", " ", "\n"} {
-		require.Equal(t, 3+len(trimmed), skipValue("[[ "+trimmed+after, 3, 0), "%.80q", doc)
+		require.Equal(t, 3+len(trimmed), jsontext.SkipValue("[[ "+trimmed+after, 3, 0), "%.80q", doc)
 	}
 	for i := 1; i < len(trimmed); i++ { // what is cut off does not run over the end
-		if end := skipValue(trimmed[:i], 0, 0); end > i {
+		if end := jsontext.SkipValue(trimmed[:i], 0, 0); end > i {
 			t.Fatalf("%.80q, cut off at %d: %d", doc, i, end)
 		}
 	}
@@ -120,7 +120,7 @@ func checkScanner(t *testing.T, doc string) {
 	require.Equal(t, len(trimmed), end)
 	require.Equal(t, want, got, "%.80q", doc)
 	if s, ok := want.(string); ok {
-		require.Equal(t, s, unquote(trimmed))
+		require.Equal(t, s, jsontext.Unquote(trimmed))
 	}
 }
 
@@ -129,13 +129,13 @@ func TestMembersAgreeWithEncodingJSON(t *testing.T) {
 		var want map[string]json.RawMessage
 		valid := json.Unmarshal([]byte(doc), &want) == nil && want != nil && levels(doc) < maxDepth
 		got := map[string]string{}
-		ok := eachMember(doc, func(k, v string) bool {
+		ok := jsontext.EachMember(doc, func(k, v string) bool {
 			got[k] = v
 			return true
 		})
 		if !valid {
 			if ok { // it does not look at what follows the object
-				end := skipValue(doc, skipSpace(doc, 0), -1)
+				end := jsontext.SkipValue(doc, jsontext.SkipSpace(doc, 0), -1)
 				require.Positive(t, end, "%.80q", doc)
 				require.True(t, json.Valid([]byte(doc[:end])), "%.80q", doc)
 			}
@@ -145,9 +145,9 @@ func TestMembersAgreeWithEncodingJSON(t *testing.T) {
 		require.Len(t, got, len(want), "%.80q", doc)
 		for k, raw := range want {
 			require.JSONEq(t, string(raw), got[k], "%.80q", doc)
-			require.Equal(t, got[k], member(doc, k), "%.80q", doc)
+			require.Equal(t, got[k], jsontext.Member(doc, k), "%.80q", doc)
 		}
-		require.Empty(t, member(doc, "absent"))
+		require.Empty(t, jsontext.Member(doc, "absent"))
 		m, err := decodeObject([]byte(doc))
 		require.NoError(t, err)
 		std, err := decodeStd(doc)
@@ -156,7 +156,7 @@ func TestMembersAgreeWithEncodingJSON(t *testing.T) {
 	}
 	t.Run("stops when asked to", func(t *testing.T) {
 		n := 0
-		require.True(t, eachMember(`{"a":1,"b":2,"c":`, func(string, string) bool { n++; return n < 2 }))
+		require.True(t, jsontext.EachMember(`{"a":1,"b":2,"c":`, func(string, string) bool { n++; return n < 2 }))
 		require.Equal(t, 2, n)
 	})
 	t.Run("only objects decode", func(t *testing.T) {
@@ -176,7 +176,7 @@ func FuzzScanner(f *testing.F) {
 	f.Fuzz(func(t *testing.T, doc string) {
 		if len(doc) < 1<<9 {
 			checkScanner(t, doc)
-			eachMember(doc, func(string, string) bool { return true })
+			jsontext.EachMember(doc, func(string, string) bool { return true })
 			_ = headerOf([]byte(doc))
 		}
 	})
@@ -237,7 +237,7 @@ func TestStringsAreThoseOfEncodingJSON(t *testing.T) {
 		t.Helper()
 		got := string(jsontext.AppendString(nil, s))
 		var back string
-		if err := json.Unmarshal([]byte(got), &back); err != nil || !utf8.ValidString(got) || back != replaced(s) || unquote(got) != back || skipString(got, 0) != len(got) {
+		if err := json.Unmarshal([]byte(got), &back); err != nil || !utf8.ValidString(got) || back != replaced(s) || jsontext.Unquote(got) != back || jsontext.SkipString(got, 0) != len(got) {
 			t.Fatalf("%q became %s, %v", s, got, err)
 		}
 	}
@@ -720,7 +720,7 @@ func FuzzEncode(f *testing.F) {
 		if !utf8.ValidString(want) {
 			return // from a json.RawMessage; TestInvalidUTF8OfForeignJSONNeverReachesTheWire
 		}
-		require.True(t, validJSON(got))
+		require.True(t, jsontext.Valid(string(got)))
 		require.Equal(t, decodeAny(t, want), decodeAny(t, string(got)))
 		m, err := decodeObject(got)
 		require.NoError(t, err)

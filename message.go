@@ -532,7 +532,7 @@ func (m *message) append(b []byte, now time.Time, env *surroundings, ctx *Contex
 			return b, 0, at("_metadata", err)
 		}
 	}
-	if m.call != callObject {
+	if m.call != callObject && !env.empty(m.context, ctx) {
 		var consent bool
 		b = append(b, `,"context":`...)
 		if b, consent, err = env.append(b, m.context, ctx); err != nil {

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"sync"
 	"unsafe"
+
+	"github.com/tributary-dev/analytics/internal/jsontext"
 )
 
 // router decides whether a destination gets an event, from the flags of its record
@@ -31,7 +33,7 @@ func newRouter(instance string, desc Description, consent map[string][]string) *
 func (r *router) route(flags recordFlags, event string) Reason {
 	integrations := ""
 	if flags&flagIntegrations != 0 {
-		integrations = member(event, "integrations")
+		integrations = jsontext.Member(event, "integrations")
 	}
 	switch {
 	case r.calls&flags.call().bit() == 0:
@@ -55,12 +57,12 @@ const offByDefault = "Salesforce"
 // object without preferences enforces nothing, unless the event chooses
 // destinations by itself.
 func (r *router) consents(event, integrations string) bool {
-	preferences := member(member(member(event, "context"), "consent"), "categoryPreferences")
+	preferences := jsontext.Member(jsontext.Member(jsontext.Member(event, "context"), "consent"), "categoryPreferences")
 	if preferences == "" {
 		return integrations == "" || !eachMemberAny(integrations)
 	}
 	for _, c := range r.categories {
-		if member(preferences, c) != "true" {
+		if jsontext.Member(preferences, c) != "true" {
 			return false
 		}
 	}
@@ -68,7 +70,7 @@ func (r *router) consents(event, integrations string) bool {
 }
 
 func eachMemberAny(object string) (any bool) {
-	eachMember(object, func(string, string) bool {
+	jsontext.EachMember(object, func(string, string) bool {
 		any = true
 		return false
 	})
@@ -80,7 +82,7 @@ func eachMemberAny(object string) (any bool) {
 // options.
 func (r *router) switchedOn(integrations string) bool {
 	own, all, rank := "", "", len(r.names)
-	eachMember(integrations, func(key, value string) bool {
+	jsontext.EachMember(integrations, func(key, value string) bool {
 		if key == IntegrationAll {
 			all = value
 		}
@@ -102,22 +104,22 @@ func (r *router) switchedOn(integrations string) bool {
 
 // warehouse reads the entry of warehouses: {all: bool}, or the ids of those meant.
 func (r *router) warehouse(entry string) bool {
-	if member(entry, WarehousesAll) == "false" {
+	if jsontext.Member(entry, WarehousesAll) == "false" {
 		return false
 	}
-	ids := member(entry, WarehousesIDs)
+	ids := jsontext.Member(entry, WarehousesIDs)
 	return ids == "" || listHas(ids, r.instance)
 }
 
 // bundled tells whether the device has delivered the event to the destination.
 func (r *router) bundled(event string) bool {
-	bundled := member(member(event, "_metadata"), "bundled")
+	bundled := jsontext.Member(jsontext.Member(event, "_metadata"), "bundled")
 	return slices.ContainsFunc(r.names, func(name string) bool { return listHas(bundled, name) })
 }
 
 // listHas tells whether a JSON list of strings holds s.
 func listHas(list, s string) bool {
-	if len(list) == 0 || list[0] != '[' || skipValue(list, 0, 0) != len(list) {
+	if len(list) == 0 || list[0] != '[' || jsontext.SkipValue(list, 0, 0) != len(list) {
 		return false
 	}
 	v, _ := parseValue(list, 0)
@@ -131,12 +133,12 @@ func (h *Header) scan(event []byte) {
 	s := text(event)
 	end, kept := 1, 0
 	for end < len(s) && s[end] == '"' {
-		colon := skipString(s, end)
+		colon := jsontext.SkipString(s, end)
 		if colon < 0 || colon+1 >= len(s) || s[colon+1] != '"' {
 			break
 		}
 		key, value := s[end+1:colon-1], colon+1
-		if end = skipString(s, value); end < 0 {
+		if end = jsontext.SkipString(s, value); end < 0 {
 			break
 		}
 		var p *string
@@ -153,7 +155,7 @@ func (h *Header) scan(event []byte) {
 			p = &h.Event
 		}
 		if p != nil {
-			*p, kept = unquote(s[value:end]), end
+			*p, kept = jsontext.Unquote(s[value:end]), end
 		}
 		end++ // the comma
 	}

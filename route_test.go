@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/tributary-dev/analytics/internal/jsontext"
 )
 
 // encoded is an event as the log holds it.
@@ -413,7 +415,7 @@ func TestEncoderWritesTheHeaderFirst(t *testing.T) {
 		for range 20 { // maps have another order each time
 			event, _ := encoded(t, m)
 			last, keys := -1, map[string]bool{}
-			eachMember(event, func(key, value string) bool {
+			jsontext.EachMember(event, func(key, value string) bool {
 				require.False(t, keys[key], "%T has %s twice: %s", m, key, event)
 				keys[key] = true
 				r := rank(key)

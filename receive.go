@@ -1,0 +1,496 @@
+package analytics
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/tributary-dev/analytics/internal/jsontext"
+)
+
+// ErrDuplicate is returned by [Client.EnqueueJSON] for a message that Inbound.Claim has
+// seen before.
+var ErrDuplicate = errors.New("analytics: duplicate message")
+
+// Inbound is what a receiver of other clients' messages knows beside the messages: about
+// the request, and what it says for all of them. It is read only and may serve any
+// number of calls.
+type Inbound struct {
+	// Call is the type of messages that name none.
+	Call Call
+
+	// ReceivedAt is when the request came. Zero means now.
+	ReceivedAt time.Time
+
+	// SentAt and Timestamp are those of the batch, for messages without their own.
+	SentAt, Timestamp time.Time
+
+	// Context and Integrations are those of the batch; what a message gives wins.
+	Context      *Context
+	Integrations Integrations
+
+	// IP is the address of the peer. It becomes context.ip of messages without one that
+	// ask for it with context.direct, and of those that leave it open and come from the
+	// device of a user: which were not sent by one of the libraries for servers.
+	IP string
+
+	// Claim is asked for each message before it is accepted, with its messageId; false
+	// refuses it with [ErrDuplicate]. What was claimed and then not accepted has to be
+	// released by the caller, who learns of it by the error. The id is valid during the
+	// call only. Nil claims everything.
+	Claim func(messageID string) bool
+}
+
+// EnqueueJSON takes a message as the JSON that another client has sent. It is what
+// receivers are made of: unlike [Client.Enqueue] with an [Event], it decodes nothing that
+// it need not, adds neither Config.Context nor the ids of ctx, and does not wait for the
+// disk whatever Spool.Sync says: call [Client.Sync] behind the last message of a
+// request.
+//
+// The message becomes one of this side: originalTimestamp is its timestamp, timestamp is
+// corrected by the skew of the client's clock (receivedAt - (sentAt - originalTimestamp)),
+// and receivedAt, a messageId where there is none, and context.ip are added. A writeKey is
+// left out; keys that nobody knows stay. Numbers keep their digits.
+//
+// The errors are those of Enqueue, and [ErrDuplicate]. message is read during the call
+// only.
+func (c *Client) EnqueueJSON(ctx context.Context, message []byte, in *Inbound) error {
+	if in == nil {
+		in = &Inbound{}
+	}
+	buf := buffers.Get().(*buffer)
+	defer buf.release()
+	now := time.Now()
+	flags, err := c.receive(message, in, buf, now)
+	if err == nil && len(c.cfg.Plugins) > 0 {
+		flags, err = c.plug(ctx, buf, now, c.nothing)
+	}
+	if err == nil && len(buf.b) > maxEventBytes {
+		err = invalid("message", "has %d bytes of JSON, the limit is %d", len(buf.b), maxEventBytes)
+	}
+	if err == nil {
+		return c.accept(ctx, now, flags, buf.b)
+	}
+	if dropped := (*dropError)(nil); errors.As(err, &dropped) {
+		c.filtered.Add(1)
+		return nil
+	}
+	return err
+}
+
+// receive encodes a message that was received into buf: by copying its parts where it
+// is an ordinary one, else by decoding it. Both make the same event.
+func (c *Client) receive(message []byte, in *Inbound, buf *buffer, now time.Time) (recordFlags, error) {
+	var p parts
+	if in.Context == nil && in.Integrations == nil && p.scan(text(message)) && utf8.Valid(message) {
+		if times, ok := p.complete(in, now); ok {
+			if in.Claim != nil && !in.Claim(p.id(buf, now)) {
+				return 0, ErrDuplicate
+			}
+			return p.append(buf, in, times, now), nil
+		}
+	}
+	return c.receiveOdd(message, in, buf, now)
+}
+
+// The members of a message that are looked at, in the order in which they are written.
+const (
+	partType = iota
+	partMessageID
+	partTimestamp
+	partUserID
+	partAnonymousID
+	partEvent
+	partName
+	partCategory
+	partGroupID
+	partPreviousID
+	partIntegrations
+	partMetadata
+	partContext
+	partProperties
+	partTraits
+	partOriginalTimestamp
+	partSentAt
+	partReceivedAt
+	partWriteKey
+	partCount
+)
+
+var partNames = [partCount]string{"type", "messageId", "timestamp", "userId", "anonymousId", "event", "name", "category", "groupId",
+	"previousId", "integrations", "_metadata", "context", "properties", "traits", "originalTimestamp", "sentAt", "receivedAt", "writeKey"}
+
+// maxRest is how many unknown members an ordinary message has.
+const maxRest = 16
+
+// parts are the members of a message as they stand in its JSON.
+type parts struct {
+	of   [partCount]string
+	rest [maxRest]struct{ key, value string } // with the quotes of the key
+	more int                                  // of rest
+}
+
+// scan finds the members of the object in s. It is false for what is not ordinary: no
+// object, malformed, keys with escapes, too many unknown keys or one twice.
+func (p *parts) scan(s string) bool {
+	i := jsontext.SkipSpace(s, 0)
+	if i >= len(s) || s[i] != '{' {
+		return false
+	}
+	if i = jsontext.SkipSpace(s, i+1); i < len(s) && s[i] == '}' {
+		return jsontext.SkipSpace(s, i+1) == len(s)
+	}
+	for i < len(s) && s[i] == '"' {
+		end := jsontext.SkipString(s, i)
+		if end < 0 {
+			return false
+		}
+		key := s[i:end]
+		if i = jsontext.SkipSpace(s, end); i >= len(s) || s[i] != ':' {
+			return false
+		}
+		i = jsontext.SkipSpace(s, i+1)
+		if end = jsontext.SkipValue(s, i, 1); end < 0 {
+			return false
+		}
+		if !p.add(key, s[i:end]) {
+			return false
+		}
+		switch i = jsontext.SkipSpace(s, end); {
+		case i >= len(s):
+			return false
+		case s[i] == '}':
+			return jsontext.SkipSpace(s, i+1) == len(s)
+		case s[i] != ',':
+			return false
+		}
+		i = jsontext.SkipSpace(s, i+1)
+	}
+	return false
+}
+
+// add notes a member; of a known one the last counts.
+func (p *parts) add(key, value string) bool {
+	name := key[1 : len(key)-1]
+	if strings.IndexByte(name, '\\') >= 0 {
+		return false
+	}
+	for i := range partNames {
+		if partNames[i] == name {
+			p.of[i] = value
+			return true
+		}
+	}
+	if p.more == maxRest {
+		return false
+	}
+	for i := range p.rest[:p.more] {
+		if p.rest[i].key == key {
+			return false
+		}
+	}
+	p.rest[p.more].key, p.rest[p.more].value = key, value
+	p.more++
+	return true
+}
+
+// times are those of a message that was received. Zero means absent.
+type times struct{ corrected, original, sent, received time.Time }
+
+// complete checks that every member is of the kind that it should be and that none is
+// missing, and finds the times. What is not so is left to receiveOdd, which says what
+// is wrong.
+func (p *parts) complete(in *Inbound, now time.Time) (t times, ok bool) {
+	for i := partUserID; i <= partPreviousID; i++ {
+		if v := p.of[i]; v != "" && (v[0] != '"' || len(v) == 2) {
+			return t, false
+		}
+	}
+	for i := partIntegrations; i <= partTraits; i++ {
+		if v := p.of[i]; v != "" && v[0] != '{' {
+			return t, false
+		}
+	}
+	if id := p.of[partMessageID]; id != "" && (id[0] != '"' || len(id) == 2 || len(id) > maxMessageIDRunes+2 || strings.IndexByte(id, '\\') >= 0) {
+		return t, false
+	}
+	if !p.has(p.call(in)) {
+		return t, false
+	}
+	t, ok = p.times(in, now)
+	return t, ok
+}
+
+// call is the type of the message, 0 for what is none.
+func (p *parts) call(in *Inbound) callCode {
+	v := p.of[partType]
+	if v == "" {
+		return in.Call.code()
+	}
+	if v[0] != '"' {
+		return 0
+	}
+	return Call(v[1 : len(v)-1]).code()
+}
+
+// has tells whether the message has all that its type needs.
+func (p *parts) has(call callCode) bool {
+	switch call {
+	case 0, callObject:
+		return false
+	case callAlias:
+		return p.of[partUserID] != "" && p.of[partPreviousID] != ""
+	case callTrack:
+		if p.of[partEvent] == "" {
+			return false
+		}
+	case callGroup:
+		if p.of[partGroupID] == "" {
+			return false
+		}
+	}
+	return p.of[partUserID] != "" || p.of[partAnonymousID] != ""
+}
+
+func (p *parts) times(in *Inbound, now time.Time) (t times, ok bool) {
+	var timestamp time.Time
+	for _, one := range [...]struct {
+		part int
+		to   *time.Time
+	}{{partTimestamp, &timestamp}, {partOriginalTimestamp, &t.original}, {partSentAt, &t.sent}} {
+		v := p.of[one.part]
+		if v == "" {
+			continue
+		}
+		if v[0] != '"' {
+			return t, false
+		}
+		if *one.to, ok = parseTime(v[1 : len(v)-1]); !ok {
+			return t, false
+		}
+	}
+	t.settle(timestamp, in, now)
+	return t, true
+}
+
+// settle applies what the batch says and corrects the timestamp by the skew of the
+// client's clock.
+func (t *times) settle(timestamp time.Time, in *Inbound, now time.Time) {
+	if timestamp.IsZero() {
+		timestamp = in.Timestamp
+	}
+	if t.original.IsZero() {
+		t.original = timestamp
+	}
+	if t.sent.IsZero() {
+		t.sent = in.SentAt
+	}
+	if t.received = in.ReceivedAt; t.received.IsZero() {
+		t.received = now
+	}
+	t.received = t.received.Truncate(time.Millisecond)
+	switch {
+	case t.original.IsZero():
+		t.corrected = t.received
+	case t.sent.IsZero():
+		t.corrected = t.original
+	default:
+		t.corrected = t.received.Add(t.original.Sub(t.sent))
+		if !inRange(t.corrected) {
+			t.corrected = t.received
+		}
+	}
+}
+
+// id is the messageId. One that is made lies in buf, where append finds it.
+func (p *parts) id(buf *buffer, now time.Time) string {
+	if p.of[partMessageID] == "" {
+		buf.b = append(appendUUID(append(buf.b[:0], '"'), now), '"')
+		p.of[partMessageID] = string(buf.b)
+	}
+	id := p.of[partMessageID]
+	return id[1 : len(id)-1]
+}
+
+// append writes the event, as message.append orders it.
+func (p *parts) append(buf *buffer, in *Inbound, t times, now time.Time) recordFlags {
+	id := p.id(buf, now)
+	call := p.call(in)
+	flags := recordFlags(call)
+	b := append(buf.b[:0], `{"type":"`...)
+	b = append(b, calls[call]...)
+	b = append(b, `","messageId":"`...)
+	b = append(b, id...)
+	b = appendTime(append(b, `","timestamp":`...), t.corrected)
+	for i := partUserID; i <= partMetadata; i++ {
+		b = appendPart(b, i, p.of[i])
+	}
+	if p.of[partIntegrations] != "" {
+		flags |= flagIntegrations
+	}
+	if p.of[partMetadata] != "" {
+		flags |= flagMetadata
+	}
+	b, consent := p.appendContext(b, in)
+	if consent {
+		flags |= flagConsent
+	}
+	b = appendPart(b, partProperties, p.of[partProperties])
+	b = appendPart(b, partTraits, p.of[partTraits])
+	for _, one := range [...]struct {
+		part int
+		t    time.Time
+	}{{partOriginalTimestamp, t.original}, {partSentAt, t.sent}, {partReceivedAt, t.received}} {
+		if !one.t.IsZero() {
+			b = appendTime(appendPartName(b, one.part), one.t)
+		}
+	}
+	for _, one := range p.rest[:p.more] {
+		b = append(append(append(append(b, ','), one.key...), ':'), one.value...)
+	}
+	buf.b = append(b, '}')
+	return flags
+}
+
+func appendPart(b []byte, part int, value string) []byte {
+	if value == "" {
+		return b
+	}
+	return append(appendPartName(b, part), value...)
+}
+
+func appendPartName(b []byte, part int) []byte {
+	return append(append(append(b, ',', '"'), partNames[part]...), '"', ':')
+}
+
+// appendContext writes the context with the address of the peer, if that belongs there.
+func (p *parts) appendContext(b []byte, in *Inbound) (_ []byte, consent bool) {
+	c := p.of[partContext]
+	var ip, direct, library string
+	if c != "" {
+		jsontext.EachMember(c, func(key, value string) bool {
+			switch key {
+			case "ip":
+				ip = value
+			case "direct":
+				direct = value
+			case "library":
+				library = value
+			case "consent":
+				consent = true
+			}
+			return true
+		})
+	}
+	if ip != "" || in.IP == "" || !records(direct, func() string { return stringMember(library, "name") }) {
+		return appendPart(b, partContext, c), consent
+	}
+	b = append(appendPartName(b, partContext), `{"ip":`...)
+	b = jsontext.AppendString(b, in.IP)
+	if inner := strings.TrimLeft(strings.TrimPrefix(c, "{"), " \t\r\n"); inner != "" && inner != "}" {
+		return append(append(b, ','), inner...), consent
+	}
+	return append(b, '}'), consent
+}
+
+// stringMember is a text in the object s, empty if there is none.
+func stringMember(s, key string) string {
+	if s == "" {
+		return ""
+	}
+	v := jsontext.Member(s, key)
+	if v == "" || v[0] != '"' {
+		return ""
+	}
+	return jsontext.Unquote(v)
+}
+
+// records tells whether the address of the peer is that of the user: if the message says
+// so, or leaves it open and no library for servers has sent it.
+func records(direct string, library func() string) bool {
+	switch direct {
+	case "true":
+		return true
+	case "false":
+		return false
+	}
+	name := strings.TrimPrefix(library(), "@segment/")
+	for _, server := range serverLibraries {
+		if strings.EqualFold(name, server) {
+			return false
+		}
+	}
+	return true
+}
+
+// serverLibraries run on servers, whose address says nothing about the user.
+var serverLibraries = [...]string{libraryName, "analytics-node", "analytics-go", "analytics-python", "analytics-ruby", "analytics-java",
+	"analytics-php", "analytics.NET", "Analytics.NET", "analytics-csharp", "analytics-rust", "analytics-clojure", "analytics-elixir"}
+
+// receiveOdd does what receive does for any message, by decoding it.
+func (c *Client) receiveOdd(message []byte, in *Inbound, buf *buffer, now time.Time) (recordFlags, error) {
+	e := &Event{}
+	if err := e.UnmarshalJSON(message); err != nil {
+		return 0, invalid("message", "is not a JSON object, or is nested too deeply")
+	}
+	if _, given := e.Extra[partNames[partType]]; e.Type == "" && !given {
+		e.Type = in.Call
+	}
+	if e.Type == CallObject {
+		return 0, invalid("type", "is none of identify, track, page, screen, group and alias")
+	}
+	delete(e.Extra, partNames[partWriteKey])
+	in.complete(e, now)
+	m := e.fields()
+	m.stamp(now, Identity{})
+	if m.id == "" {
+		m.id = string(appendUUID(nil, now))
+	}
+	flags, err := m.check(buf, now, c.nothing, nil)
+	if err == nil && in.Claim != nil && !in.Claim(m.id) {
+		return 0, ErrDuplicate
+	}
+	return flags, err
+}
+
+// complete adds to an event what the request knows.
+func (in *Inbound) complete(e *Event, now time.Time) {
+	if in.Context != nil {
+		if e.Context == nil {
+			e.Context = &Context{}
+		}
+		merge(e.Context, clone(in.Context))
+	}
+	for name, v := range in.Integrations {
+		if _, given := e.Integrations[name]; !given {
+			e.Integrations = set(e.Integrations, name, v)
+		}
+	}
+	t := times{original: e.OriginalTimestamp, sent: e.SentAt}
+	t.settle(e.Timestamp, in, now)
+	e.Timestamp, e.OriginalTimestamp, e.SentAt, e.ReceivedAt = t.corrected, t.original, t.sent, t.received
+	delete(e.Extra, partNames[partReceivedAt])
+	if in.IP == "" {
+		return
+	}
+	direct, library := "", ""
+	if ctx := e.Context; ctx != nil {
+		if _, odd := ctx.Extra["ip"]; ctx.IP != "" || odd {
+			return
+		}
+		if ctx.Direct != nil {
+			direct = map[bool]string{true: "true", false: "false"}[*ctx.Direct]
+		}
+		library = ctx.Library.Name
+	} else if _, odd := e.Extra[partNames[partContext]]; odd {
+		return
+	}
+	if records(direct, func() string { return library }) {
+		if e.Context == nil {
+			e.Context = &Context{}
+		}
+		e.Context.IP = in.IP
+	}
+}
