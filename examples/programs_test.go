@@ -1,6 +1,7 @@
 package examples_test
 
 import (
+	"os"
 	"os/exec"
 	"testing"
 
@@ -13,12 +14,15 @@ func TestPrograms(t *testing.T) {
 		"service":            "3 events arrived.",
 		"fanout":             "Secret Kept       -          -     yes",
 		"custom-destination": "7 accepted = 3 delivered + 2 filtered (1 unsupported, 1 ignored) + 2 dropped (1 invalid, 1 rejected) + 0 pending",
+		"devicemode":         "Each tool has every event that was for it once",
 		"testing":            `{"order_id":"o-1"}`,
 		"spool":              "2000 accepted = 2000 delivered",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			out, err := exec.CommandContext(t.Context(), "go", "run", "./"+name).CombinedOutput()
+			cmd := exec.CommandContext(t.Context(), "go", "run", "./"+name)
+			cmd.Env = append(os.Environ(), "TMPDIR="+t.TempDir()) // one of them leaves a file there
+			out, err := cmd.CombinedOutput()
 			require.NoError(t, err, "%s", out)
 			require.Contains(t, string(out), want)
 		})
