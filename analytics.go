@@ -291,6 +291,15 @@ func (c *Client) settleSync(ctx context.Context) error {
 	return c.spool.own.syncAccepted(ctx)
 }
 
+// Settle waits as calls do: with Sync: Always until what was accepted before it is safe
+// from a loss of power, else not at all. For those who use [Client.EnqueueJSON].
+func (c *Client) Settle(ctx context.Context) error {
+	if ctx == nil {
+		ctx = context.Background()
+	}
+	return c.settleSync(ctx)
+}
+
 // Sync waits until every event that was accepted before it is safe from a loss of
 // power, as far as the disk tells the truth. It returns [ErrNotDurable], with the
 // cause, when ctx ends, when the disk fails, or when a sync of earlier events has

@@ -17,6 +17,7 @@ import (
 	"github.com/klauspost/compress/gzip"
 
 	"github.com/tributary-dev/analytics/internal/jsontext"
+	"github.com/tributary-dev/analytics/internal/redirect"
 )
 
 // Cloud is the cloud mode: a destination that posts the events, as they are, to
@@ -259,7 +260,7 @@ func (c *Cloud) post(ctx context.Context, b *Batch, body []byte, zipped bool) (*
 		if b.Attempt > 0 {
 			req.Header.Set("X-Retry-Count", strconv.Itoa(b.Attempt))
 		}
-		res, err := c.http.Do(req)
+		res, err := redirect.Hide(c.http).Do(req)
 		if err != nil || c.Tokens == nil || renewed {
 			return res, err
 		}

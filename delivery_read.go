@@ -57,10 +57,30 @@ func (l *loop) appetite(now time.Time, next *time.Time) int {
 	most := 0
 	for _, ln := range l.lanes {
 		if l.mayLaunch(ln, now, nil) {
-			most = max(most, ln.batcher.limits.MaxItems-ln.batcher.items)
+			most = max(most, ln.batcher.limits.MaxItems-ln.fullest(now))
 		}
 	}
 	return most
+}
+
+// fullest is how many items the fullest request would have that may go now. What waits in
+// other groups does not fill it, nor does what the rate of its own group holds back.
+func (ln *lane) fullest(now time.Time) (most int) {
+	for _, q := range ln.batcher.order {
+		if q.len() > most && !ln.held(q.id.group, now) {
+			most = q.len()
+		}
+	}
+	return most
+}
+
+// held tells whether the rates of a group let nothing pass now.
+func (ln *lane) held(group string, now time.Time) bool {
+	if ln.rates == 0 {
+		return false
+	}
+	own := ln.bucketsOf(group, now)[len(ln.buckets):]
+	return slices.ContainsFunc(own, func(b *bucket) bool { return b.wait(now, 1) > 0 })
 }
 
 // readSome reads, routes and translates up to n events.

@@ -3,6 +3,7 @@ package analytics
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -46,7 +47,7 @@ type Inbound struct {
 // EnqueueJSON takes a message as the JSON that another client has sent. It is what
 // receivers are made of: unlike [Client.Enqueue] with an [Event], it decodes nothing that
 // it need not, adds neither Config.Context nor the ids of ctx, and does not wait for the
-// disk whatever Spool.Sync says: call [Client.Sync] behind the last message of a
+// disk whatever Spool.Sync says: call [Client.Settle] behind the last message of a
 // request.
 //
 // The message becomes one of this side: originalTimestamp is its timestamp, timestamp is
@@ -60,6 +61,9 @@ func (c *Client) EnqueueJSON(ctx context.Context, message []byte, in *Inbound) e
 	if in == nil {
 		in = &Inbound{}
 	}
+	if ctx == nil {
+		ctx = context.Background()
+	}
 	buf := buffers.Get().(*buffer)
 	defer buf.release()
 	now := time.Now()
@@ -71,7 +75,7 @@ func (c *Client) EnqueueJSON(ctx context.Context, message []byte, in *Inbound) e
 		err = invalid("message", "has %d bytes of JSON, the limit is %d", len(buf.b), maxEventBytes)
 	}
 	if err == nil {
-		return c.accept(ctx, now, flags, buf.b)
+		return c.admit(ctx, now, flags, buf.b)
 	}
 	if dropped := (*dropError)(nil); errors.As(err, &dropped) {
 		c.filtered.Add(1)
@@ -80,16 +84,38 @@ func (c *Client) EnqueueJSON(ctx context.Context, message []byte, in *Inbound) e
 	return err
 }
 
+// admit appends the event to the log, waiting for room where that is wanted, but not for
+// the disk.
+func (c *Client) admit(ctx context.Context, now time.Time, flags recordFlags, event []byte) error {
+	for {
+		err := c.log.append(now.UnixMilli(), flags, event)
+		if !errors.Is(err, ErrQueueFull) {
+			return err
+		}
+		if c.cfg.WhenFull != Block {
+			c.refused.Add(1)
+			return err
+		}
+		select {
+		case <-c.log.space():
+		case <-ctx.Done():
+			c.refused.Add(1)
+			return fmt.Errorf("%w: %w", ErrQueueFull, context.Cause(ctx))
+		}
+	}
+}
+
 // receive encodes a message that was received into buf: by copying its parts where it
 // is an ordinary one, else by decoding it. Both make the same event.
 func (c *Client) receive(message []byte, in *Inbound, buf *buffer, now time.Time) (recordFlags, error) {
 	var p parts
 	if in.Context == nil && in.Integrations == nil && p.scan(text(message)) && utf8.Valid(message) {
 		if times, ok := p.complete(in, now); ok {
-			if in.Claim != nil && !in.Claim(p.id(buf, now)) {
+			id := p.begin(buf, in, now)
+			if in.Claim != nil && !in.Claim(id) {
 				return 0, ErrDuplicate
 			}
-			return p.append(buf, in, times, now), nil
+			return p.append(buf, in, times), nil
 		}
 	}
 	return c.receiveOdd(message, in, buf, now)
@@ -122,76 +148,163 @@ const (
 var partNames = [partCount]string{"type", "messageId", "timestamp", "userId", "anonymousId", "event", "name", "category", "groupId",
 	"previousId", "integrations", "_metadata", "context", "properties", "traits", "originalTimestamp", "sentAt", "receivedAt", "writeKey"}
 
+// partOf is the inverse of partNames, -1 for what is in none of them.
+func partOf(name string) int {
+	switch name {
+	case "type":
+		return partType
+	case "messageId":
+		return partMessageID
+	case "timestamp":
+		return partTimestamp
+	case "userId":
+		return partUserID
+	case "anonymousId":
+		return partAnonymousID
+	case "event":
+		return partEvent
+	case "name":
+		return partName
+	case "category":
+		return partCategory
+	case "groupId":
+		return partGroupID
+	case "previousId":
+		return partPreviousID
+	case "integrations":
+		return partIntegrations
+	case "_metadata":
+		return partMetadata
+	case "context":
+		return partContext
+	case "properties":
+		return partProperties
+	case "traits":
+		return partTraits
+	case "originalTimestamp":
+		return partOriginalTimestamp
+	case "sentAt":
+		return partSentAt
+	case "receivedAt":
+		return partReceivedAt
+	case "writeKey":
+		return partWriteKey
+	}
+	return -1
+}
+
 // maxRest is how many unknown members an ordinary message has.
 const maxRest = 16
 
 // parts are the members of a message as they stand in its JSON.
 type parts struct {
-	of   [partCount]string
-	rest [maxRest]struct{ key, value string } // with the quotes of the key
-	more int                                  // of rest
+	of      [partCount]string
+	context contextParts
+	rest    [maxRest]struct{ name, value string }
+	more    int // of rest
 }
+
+// contextParts are the members of its context that are looked at.
+type contextParts struct{ ip, direct, library, consent string }
 
 // scan finds the members of the object in s. It is false for what is not ordinary: no
 // object, malformed, keys with escapes, too many unknown keys or one twice.
 func (p *parts) scan(s string) bool {
-	i := jsontext.SkipSpace(s, 0)
+	end := members(s, jsontext.SkipSpace(s, 0), func(name string, i int) int {
+		part, end := partOf(name), 0
+		if part == partContext {
+			end = p.context.scan(s, i)
+		} else {
+			end = jsontext.SkipValue(s, i, 1)
+		}
+		switch {
+		case end < 0:
+			return -1
+		case part >= 0:
+			p.of[part] = s[i:end] // the last one counts, as everywhere
+		case !p.add(name, s[i:end]):
+			return -1
+		}
+		return end
+	})
+	return end >= 0 && jsontext.SkipSpace(s, end) == len(s)
+}
+
+// members walks over the members of the object at i. skip gets a name and the offset of
+// its value, and returns the end of that. Like those, and like jsontext, it returns the
+// end or -1.
+func members(s string, i int, skip func(name string, i int) int) int {
 	if i >= len(s) || s[i] != '{' {
-		return false
+		return -1
 	}
 	if i = jsontext.SkipSpace(s, i+1); i < len(s) && s[i] == '}' {
-		return jsontext.SkipSpace(s, i+1) == len(s)
+		return i + 1
 	}
 	for i < len(s) && s[i] == '"' {
 		end := jsontext.SkipString(s, i)
 		if end < 0 {
-			return false
+			return -1
 		}
-		key := s[i:end]
+		name := s[i+1 : end-1]
 		if i = jsontext.SkipSpace(s, end); i >= len(s) || s[i] != ':' {
-			return false
+			return -1
 		}
-		i = jsontext.SkipSpace(s, i+1)
-		if end = jsontext.SkipValue(s, i, 1); end < 0 {
-			return false
+		if i = skip(name, jsontext.SkipSpace(s, i+1)); i < 0 {
+			return -1
 		}
-		if !p.add(key, s[i:end]) {
-			return false
-		}
-		switch i = jsontext.SkipSpace(s, end); {
+		switch i = jsontext.SkipSpace(s, i); {
 		case i >= len(s):
-			return false
+			return -1
 		case s[i] == '}':
-			return jsontext.SkipSpace(s, i+1) == len(s)
+			return i + 1
 		case s[i] != ',':
-			return false
+			return -1
 		}
 		i = jsontext.SkipSpace(s, i+1)
 	}
-	return false
+	return -1
 }
 
-// add notes a member; of a known one the last counts.
-func (p *parts) add(key, value string) bool {
-	name := key[1 : len(key)-1]
-	if strings.IndexByte(name, '\\') >= 0 {
-		return false
-	}
-	for i := range partNames {
-		if partNames[i] == name {
-			p.of[i] = value
-			return true
+// scan is jsontext.SkipValue for the context at i.
+func (c *contextParts) scan(s string, i int) int {
+	*c = contextParts{}
+	return members(s, i, func(name string, i int) int {
+		end := jsontext.SkipValue(s, i, 2)
+		if end < 0 {
+			return -1
 		}
-	}
-	if p.more == maxRest {
+		switch name {
+		case "ip":
+			c.ip = s[i:end]
+		case "direct":
+			c.direct = s[i:end]
+		case "library":
+			c.library = s[i:end]
+		case "consent":
+			c.consent = s[i:end]
+		default:
+			if escaped(name) {
+				return -1
+			}
+		}
+		return end
+	})
+}
+
+// escaped tells whether a name may be another one than it looks.
+func escaped(name string) bool { return strings.IndexByte(name, '\\') >= 0 }
+
+// add notes a member that nobody knows.
+func (p *parts) add(name, value string) bool {
+	if p.more == maxRest || escaped(name) {
 		return false
 	}
 	for i := range p.rest[:p.more] {
-		if p.rest[i].key == key {
+		if p.rest[i].name == name {
 			return false
 		}
 	}
-	p.rest[p.more].key, p.rest[p.more].value = key, value
+	p.rest[p.more].name, p.rest[p.more].value = name, value
 	p.more++
 	return true
 }
@@ -272,7 +385,17 @@ func (p *parts) times(in *Inbound, now time.Time) (t times, ok bool) {
 		}
 	}
 	t.settle(timestamp, in, now)
-	return t, true
+	return t, t.inRange()
+}
+
+// inRange is false if the receiver has given a time that cannot be written.
+func (t *times) inRange() bool {
+	for _, one := range [...]time.Time{t.corrected, t.original, t.sent, t.received} {
+		if !one.IsZero() && !inRange(one) {
+			return false
+		}
+	}
+	return true
 }
 
 // settle applies what the batch says and corrects the timestamp by the skew of the
@@ -297,33 +420,38 @@ func (t *times) settle(timestamp time.Time, in *Inbound, now time.Time) {
 	case t.sent.IsZero():
 		t.corrected = t.original
 	default:
-		t.corrected = t.received.Add(t.original.Sub(t.sent))
-		if !inRange(t.corrected) {
+		t.corrected = plus(t.received, t.original, t.sent)
+		if t.corrected.IsZero() || !inRange(t.corrected) {
 			t.corrected = t.received
 		}
 	}
 }
 
-// id is the messageId. One that is made lies in buf, where append finds it.
-func (p *parts) id(buf *buffer, now time.Time) string {
-	if p.of[partMessageID] == "" {
-		buf.b = append(appendUUID(append(buf.b[:0], '"'), now), '"')
-		p.of[partMessageID] = string(buf.b)
-	}
-	id := p.of[partMessageID]
-	return id[1 : len(id)-1]
+// plus is t + (later - earlier), which may be more than a Duration holds.
+func plus(t, later, earlier time.Time) time.Time {
+	return time.Unix(t.Unix()+later.Unix()-earlier.Unix(), int64(t.Nanosecond()+later.Nanosecond()-earlier.Nanosecond()))
 }
 
-// append writes the event, as message.append orders it.
-func (p *parts) append(buf *buffer, in *Inbound, t times, now time.Time) recordFlags {
-	id := p.id(buf, now)
-	call := p.call(in)
-	flags := recordFlags(call)
+// begin writes the front of the event, as message.append orders it, and returns the
+// messageId, which lies in buf.
+func (p *parts) begin(buf *buffer, in *Inbound, now time.Time) (id string) {
 	b := append(buf.b[:0], `{"type":"`...)
-	b = append(b, calls[call]...)
+	b = append(b, calls[p.call(in)]...)
 	b = append(b, `","messageId":"`...)
-	b = append(b, id...)
-	b = appendTime(append(b, `","timestamp":`...), t.corrected)
+	n := len(b)
+	if id := p.of[partMessageID]; id != "" {
+		b = append(b, id[1:len(id)-1]...)
+	} else {
+		b = appendUUID(b, now)
+	}
+	buf.b = b
+	return text(b[n:])
+}
+
+// append writes what follows the messageId.
+func (p *parts) append(buf *buffer, in *Inbound, t times) recordFlags {
+	flags := recordFlags(p.call(in))
+	b := appendTime(append(buf.b, `","timestamp":`...), t.corrected)
 	for i := partUserID; i <= partMetadata; i++ {
 		b = appendPart(b, i, p.of[i])
 	}
@@ -333,10 +461,10 @@ func (p *parts) append(buf *buffer, in *Inbound, t times, now time.Time) recordF
 	if p.of[partMetadata] != "" {
 		flags |= flagMetadata
 	}
-	b, consent := p.appendContext(b, in)
-	if consent {
+	if p.context.consent != "" {
 		flags |= flagConsent
 	}
+	b = p.appendContext(b, in)
 	b = appendPart(b, partProperties, p.of[partProperties])
 	b = appendPart(b, partTraits, p.of[partTraits])
 	for _, one := range [...]struct {
@@ -348,7 +476,7 @@ func (p *parts) append(buf *buffer, in *Inbound, t times, now time.Time) recordF
 		}
 	}
 	for _, one := range p.rest[:p.more] {
-		b = append(append(append(append(b, ','), one.key...), ':'), one.value...)
+		b = append(append(append(append(b, ',', '"'), one.name...), '"', ':'), one.value...)
 	}
 	buf.b = append(b, '}')
 	return flags
@@ -366,33 +494,17 @@ func appendPartName(b []byte, part int) []byte {
 }
 
 // appendContext writes the context with the address of the peer, if that belongs there.
-func (p *parts) appendContext(b []byte, in *Inbound) (_ []byte, consent bool) {
+func (p *parts) appendContext(b []byte, in *Inbound) []byte {
 	c := p.of[partContext]
-	var ip, direct, library string
-	if c != "" {
-		jsontext.EachMember(c, func(key, value string) bool {
-			switch key {
-			case "ip":
-				ip = value
-			case "direct":
-				direct = value
-			case "library":
-				library = value
-			case "consent":
-				consent = true
-			}
-			return true
-		})
-	}
-	if ip != "" || in.IP == "" || !records(direct, func() string { return stringMember(library, "name") }) {
-		return appendPart(b, partContext, c), consent
+	if p.context.ip != "" || in.IP == "" || !records(p.context.direct, func() string { return stringMember(p.context.library, "name") }) {
+		return appendPart(b, partContext, c)
 	}
 	b = append(appendPartName(b, partContext), `{"ip":`...)
 	b = jsontext.AppendString(b, in.IP)
 	if inner := strings.TrimLeft(strings.TrimPrefix(c, "{"), " \t\r\n"); inner != "" && inner != "}" {
-		return append(append(b, ','), inner...), consent
+		return append(append(b, ','), inner...)
 	}
-	return append(b, '}'), consent
+	return append(b, '}')
 }
 
 // stringMember is a text in the object s, empty if there is none.
@@ -418,7 +530,7 @@ func records(direct string, library func() string) bool {
 	}
 	name := strings.TrimPrefix(library(), "@segment/")
 	for _, server := range serverLibraries {
-		if strings.EqualFold(name, server) {
+		if len(name) == len(server) && strings.EqualFold(name, server) {
 			return false
 		}
 	}
@@ -427,7 +539,7 @@ func records(direct string, library func() string) bool {
 
 // serverLibraries run on servers, whose address says nothing about the user.
 var serverLibraries = [...]string{libraryName, "analytics-node", "analytics-go", "analytics-python", "analytics-ruby", "analytics-java",
-	"analytics-php", "analytics.NET", "Analytics.NET", "analytics-csharp", "analytics-rust", "analytics-clojure", "analytics-elixir"}
+	"analytics-php", "analytics.NET", "analytics-csharp", "analytics-rust", "analytics-clojure", "analytics-elixir"}
 
 // receiveOdd does what receive does for any message, by decoding it.
 func (c *Client) receiveOdd(message []byte, in *Inbound, buf *buffer, now time.Time) (recordFlags, error) {
@@ -471,7 +583,11 @@ func (in *Inbound) complete(e *Event, now time.Time) {
 	t := times{original: e.OriginalTimestamp, sent: e.SentAt}
 	t.settle(e.Timestamp, in, now)
 	e.Timestamp, e.OriginalTimestamp, e.SentAt, e.ReceivedAt = t.corrected, t.original, t.sent, t.received
-	delete(e.Extra, partNames[partReceivedAt])
+	for _, part := range [...]int{partTimestamp, partOriginalTimestamp, partSentAt, partReceivedAt} {
+		if v, given := e.Extra[partNames[part]]; given && (v == nil || part == partReceivedAt) {
+			delete(e.Extra, partNames[part])
+		}
+	}
 	if in.IP == "" {
 		return
 	}
@@ -484,7 +600,7 @@ func (in *Inbound) complete(e *Event, now time.Time) {
 			direct = map[bool]string{true: "true", false: "false"}[*ctx.Direct]
 		}
 		library = ctx.Library.Name
-	} else if _, odd := e.Extra[partNames[partContext]]; odd {
+	} else if e.Extra[partNames[partContext]] != nil {
 		return
 	}
 	if records(direct, func() string { return library }) {

@@ -76,7 +76,7 @@ func (d *Destination) Describe() analytics.Description {
 		Lanes: map[string]analytics.Limits{laneUsers: {
 			MaxItems: 75, MaxBytes: 4_000_000, MaxItemBytes: 100_000,
 			Overhead: envelope, ItemOverhead: len(","), Linger: dest.Linger, Timeout: 30 * time.Second,
-			Rates: []analytics.Rate{{Requests: 3000, Per: 3 * time.Second}},
+			Rates: []analytics.Rate{{Requests: 2700, Per: 3 * time.Second, Burst: 300}},
 		}},
 	}
 	if d.AliasLabel != "" {

@@ -64,7 +64,7 @@ func (d *Destination) Describe() analytics.Description {
 		Lanes: map[string]analytics.Limits{"": {
 			MaxItems: maxItems, MaxBytes: maxRequest, MaxItemBytes: maxItem,
 			Overhead: len(opening) + len(closing), ItemOverhead: len(","), Linger: dest.Linger,
-			Rates: []analytics.Rate{{Requests: 3000, Per: 3 * time.Second}},
+			Rates: []analytics.Rate{{Requests: 2700, Per: 3 * time.Second, Burst: 300}},
 		}},
 	}
 }

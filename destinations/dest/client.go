@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"github.com/klauspost/compress/gzip"
 
 	"github.com/tributary-dev/analytics"
+	"github.com/tributary-dev/analytics/internal/redirect"
 )
 
 // Linger is how long items wait for their batch to fill, unless a tool asks for
@@ -50,12 +52,12 @@ const maxAnswer = 1 << 20
 // another try; whatever status came is in the answer.
 func (c *Client) Do(ctx context.Context, r Request) (*Answer, error) {
 	req, err := c.request(ctx, r)
-	if err != nil {
-		return nil, analytics.Permanent(c.hide(err))
+	if err != nil { // which quotes what is wrong
+		return nil, analytics.Permanent(fmt.Errorf("%s: method or address is not one of HTTP", c.Tool))
 	}
-	res, err := c.HTTP.Do(req)
+	res, err := redirect.Hide(c.HTTP).Do(req)
 	if err != nil {
-		return nil, c.hide(err)
+		return nil, c.hide(err, req.URL)
 	}
 	defer res.Body.Close()
 	// What breaks off behind the status is missing in the body, for whom it matters.
@@ -77,7 +79,7 @@ func (c *Client) request(ctx context.Context, r Request) (*http.Request, error) 
 		return nil, err
 	}
 	for name, values := range r.Header {
-		req.Header[name] = values
+		req.Header[name] = slices.Clip(values) // a transport may add to it
 	}
 	req.Header.Set("User-Agent", userAgent)
 	if len(body) > 0 && req.Header.Get("Content-Type") == "" {
@@ -104,13 +106,33 @@ func compress(b []byte) []byte {
 }
 
 // hide takes the address out of an error.
-func (c *Client) hide(err error) error {
-	var u *url.Error
-	if errors.As(err, &u) {
+func (c *Client) hide(err error, address *url.URL) error {
+	for u := (*url.Error)(nil); errors.As(err, &u) && u.Err != nil; {
 		err = u.Err
+	}
+	if quotes(err.Error(), address) {
+		err = &silent{err}
 	}
 	return fmt.Errorf("%s: %w", c.Tool, err)
 }
+
+// quotes tells whether a part of the address that may be a key is in a text: transports
+// of users may repeat the address in their own words.
+func quotes(text string, address *url.URL) bool {
+	const least = 8 // shorter parts are words such as track
+	for _, part := range strings.FieldsFunc(address.String(), func(r rune) bool { return strings.ContainsRune("/?#&=:@", r) }) {
+		if len(part) >= least && part != address.Hostname() && strings.Contains(text, part) {
+			return true
+		}
+	}
+	return false
+}
+
+// silent is an error whose text quotes the address.
+type silent struct{ err error }
+
+func (*silent) Error() string   { return "the request failed" }
+func (s *silent) Unwrap() error { return s.err }
 
 // An Answer is what the tool said, its body read.
 type Answer struct {
@@ -170,6 +192,7 @@ func (a *Answer) RetryAfter(headers ...string) time.Duration {
 // [Answer.RetryAfter] says.
 func (a *Answer) Until(header string) time.Duration {
 	if at, err := strconv.ParseInt(strings.TrimSpace(a.Header.Get(header)), 10, 64); err == nil {
+		at = min(at, time.Now().Add(2*longest).Unix()) // the arithmetic of times has its bounds
 		if wait := time.Until(time.Unix(at, 0)); wait > 0 {
 			return min(wait, longest)
 		}

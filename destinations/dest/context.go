@@ -112,4 +112,9 @@ func orNumber(f float64, extra map[string]any, key string) Value {
 	return Of(extra[key])
 }
 
-func orInt(n int, extra map[string]any, key string) Value { return orNumber(float64(n), extra, key) }
+func orInt(n int, extra map[string]any, key string) Value {
+	if n != 0 {
+		return Int(int64(n))
+	}
+	return Of(extra[key])
+}

@@ -1,6 +1,7 @@
 package dest
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"strings"
@@ -112,13 +113,21 @@ func Raw(e *analytics.Event) ([]byte, error) {
 	return Canonical(raw)
 }
 
+// refusal is an error of Edit as one that names a field and a reason.
 func refusal(err error) error {
 	var invalid *analytics.InvalidError
-	if errors.Is(err, analytics.ErrIgnored) || errors.As(err, &invalid) {
+	switch {
+	case errors.Is(err, analytics.ErrIgnored):
 		return err
+	case !errors.As(err, &invalid):
+		return &analytics.InvalidError{Field: "Edit", Reason: cmp.Or(err.Error(), refused)}
+	case invalid.Field == "" || invalid.Reason == "":
+		return &analytics.InvalidError{Field: cmp.Or(invalid.Field, "Edit"), Reason: cmp.Or(invalid.Reason, refused)}
 	}
-	return &analytics.InvalidError{Field: "Edit", Reason: err.Error()}
+	return err
 }
+
+const refused = "refused the event"
 
 func (h *Hooks) set(e *analytics.Event, item map[string]any) error {
 	var few [16]string
@@ -138,18 +147,22 @@ func (h *Hooks) set(e *analytics.Event, item map[string]any) error {
 			return &analytics.InvalidError{Field: "Fields", Reason: err.Error()}
 		}
 		if v := from.In(e); !v.Empty() {
-			put(item, to, v)
+			own, err := v.own() // the event is shared, and the item is changed from here on
+			if err != nil {
+				return err
+			}
+			put(item, to, own)
 		}
 	}
 	return nil
 }
 
 // put sets the member at a dotted path, and makes the objects on the way.
-func put(m map[string]any, path string, v Value) {
+func put(m map[string]any, path string, v any) {
 	for {
 		key, rest, more := strings.Cut(path, ".")
 		if !more {
-			m[key] = v.any()
+			m[key] = v
 			return
 		}
 		inner, ok := m[key].(map[string]any)

@@ -83,7 +83,7 @@ func (j *JSON) TextUnlessEmpty(key, s string) {
 func (j *JSON) Int(key string, n int64) { j.Key(key); j.b = strconv.AppendInt(j.b, n, 10) }
 
 // Number writes the member key with the digits of n.
-func (j *JSON) Number(key string, n json.Number) { j.Key(key); j.b = append(j.b, n...) }
+func (j *JSON) Number(key string, n json.Number) { j.Key(key); j.append(n) }
 
 // Bool writes the member key.
 func (j *JSON) Bool(key string, v bool) { j.Key(key); j.b = strconv.AppendBool(j.b, v) }
@@ -135,9 +135,6 @@ func (j *JSON) value(v Value) {
 	case text:
 		j.b = j.appendText(j.b, v.s)
 	case number:
-		if !isNumber(v.s) {
-			j.fail(errNumber)
-		}
 		j.b = append(j.b, v.s...)
 	case boolean:
 		j.b = strconv.AppendBool(j.b, v.b)
@@ -202,7 +199,7 @@ func (j *JSON) appendAny(b []byte, v any, depth int) ([]byte, error) {
 	case []any:
 		return j.appendList(b, v, depth)
 	}
-	return appendForeign(b, v)
+	return j.appendForeign(b, v, depth)
 }
 
 func (j *JSON) appendObject(b []byte, m map[string]any, depth int) (_ []byte, err error) {
@@ -235,13 +232,29 @@ func (j *JSON) appendList(b []byte, list []any, depth int) (_ []byte, err error)
 	return append(b, ']'), nil
 }
 
-// appendForeign writes what only a plugin can have put into an event.
-func appendForeign(b []byte, v any) ([]byte, error) {
-	raw, err := Marshal(v)
+// appendForeign writes what only a plugin can have put into an event, as [Of] reads it.
+func (j *JSON) appendForeign(b []byte, v any, depth int) ([]byte, error) {
+	switch v := v.(type) {
+	case analytics.Properties:
+		return j.appendObject(b, v, depth)
+	case analytics.Traits:
+		return j.appendObject(b, v, depth)
+	case time.Time:
+		return append(AppendTime(append(b, '"'), v), '"'), nil
+	case float64:
+		if n := Float(v); n.IsNumber() {
+			return append(b, n.s...), nil
+		}
+	}
+	raw, err := json.Marshal(v)
 	if err != nil {
 		return append(b, "null"...), errValue
 	}
-	return append(b, raw...), nil
+	back, err := decode(raw)
+	if err != nil {
+		return append(b, "null"...), errValue
+	}
+	return j.appendAny(b, back, depth)
 }
 
 // Marshal is json.Marshal without escaping HTML.

@@ -42,6 +42,9 @@ func RoundCents(amount float64) Value {
 	if math.IsNaN(cents) || math.IsInf(cents, 0) {
 		return Value{}
 	}
+	if cents == 0 {
+		return Int(0) // and not -0
+	}
 	return Float(cents / 100)
 }
 

@@ -106,7 +106,7 @@ func walk(m map[string]any, parts []string) Value {
 			v = Of(o[part])
 		case []any:
 			i, err := strconv.Atoi(part)
-			if err != nil || i < 0 || i >= len(o) {
+			if err != nil || !isDigits(part) || i >= len(o) {
 				return Value{}
 			}
 			v = Of(o[i])
@@ -121,7 +121,7 @@ func walk(m map[string]any, parts []string) Value {
 // parts, which are taken from the JSON of the context.
 func walkContext(c *analytics.Context, parts []string) Value {
 	if len(parts) > 0 {
-		if parts[0] == "traits" {
+		if parts[0] == "traits" && c.Traits != nil {
 			return walk(c.Traits, parts[1:])
 		}
 		if _, ok := c.Extra[parts[0]]; ok {
@@ -175,5 +175,12 @@ var fields = map[string]func(*analytics.Event) Value{
 	"groupId":     func(e *analytics.Event) Value { return Text(e.GroupID) },
 	"previousId":  func(e *analytics.Event) Value { return Text(e.PreviousID) },
 	"channel":     func(e *analytics.Event) Value { return Text(e.Channel) },
-	"timestamp":   func(e *analytics.Event) Value { return Text(FormatTime(e.Timestamp)) },
+	"timestamp":   timestamp,
+}
+
+func timestamp(e *analytics.Event) Value {
+	if e.Timestamp.IsZero() {
+		return Value{}
+	}
+	return Text(FormatTime(e.Timestamp))
 }

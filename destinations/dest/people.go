@@ -44,7 +44,8 @@ func FirstEmail(e *analytics.Event, paths ...Path) (string, bool) {
 }
 
 // Phone returns a number as E.164 has it, + and 7 to 15 digits, with blanks, brackets,
-// dots and hyphens taken out. A number without its country is none.
+// dots and hyphens taken out. A number without its country, which never begins with 0,
+// is none.
 func Phone(v Value) (string, bool) {
 	s, ok := v.Text()
 	if !ok {
@@ -57,7 +58,7 @@ func Phone(v Value) (string, bool) {
 		return r
 	}, s)
 	digits, ok := strings.CutPrefix(s, "+")
-	if !ok || len(digits) < 7 || len(digits) > 15 || !isDigits(digits) {
+	if !ok || len(digits) < 7 || len(digits) > 15 || digits[0] == '0' || !isDigits(digits) {
 		return "", false
 	}
 	return s, true
@@ -95,7 +96,7 @@ func Name(traits map[string]any) string {
 	}
 	first, _ := trait(traits, analytics.TraitFirstName, "first_name").Text()
 	last, _ := trait(traits, analytics.TraitLastName, "last_name").Text()
-	return strings.TrimSpace(first + " " + last)
+	return strings.TrimSpace(strings.TrimSpace(first) + " " + strings.TrimSpace(last))
 }
 
 func trait(traits map[string]any, keys ...string) Value {

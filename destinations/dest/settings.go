@@ -44,10 +44,10 @@ func settingsOf(v reflect.Value, list []Setting) []Setting {
 	for i := range v.NumField() {
 		f := v.Type().Field(i)
 		switch {
-		case !f.IsExported():
-			continue
-		case f.Anonymous && f.Type.Kind() == reflect.Struct:
+		case f.Anonymous && f.Type.Kind() == reflect.Struct: // its fields are exported or not by themselves
 			list = settingsOf(v.Field(i), list)
+			continue
+		case !f.IsExported():
 			continue
 		}
 		s := Setting{
@@ -107,7 +107,7 @@ func (f *Faults) URL(field, address string) {
 		return
 	}
 	u, err := url.Parse(address)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.User != nil || u.Fragment != "" {
+	if err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https" || u.User != nil || u.Fragment != "" {
 		f.Add(field, "is not an http or https URL with a host")
 	}
 }
@@ -123,13 +123,17 @@ func Check(d analytics.Destination) *Faults {
 			f.Add(s.Field, "is required")
 		case s.value.Kind() == reflect.String:
 			f.checkText(&s)
-		case s.value.CanInt() && s.value.Int() < 0 && !s.signed:
+		case s.negative() && !s.signed:
 			f.Add(s.Field, "is negative")
 		case s.Field == "Fields" && s.value.Type() == reflect.TypeFor[map[string]string]():
 			f.checkFields(s.value.Interface().(map[string]string))
 		}
 	}
 	return f
+}
+
+func (s *Setting) negative() bool {
+	return s.value.CanInt() && s.value.Int() < 0 || s.value.CanFloat() && s.value.Float() < 0
 }
 
 func (f *Faults) checkText(s *Setting) {

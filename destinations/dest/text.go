@@ -7,6 +7,7 @@ func Truncate(s string, runes int) string {
 	if len(s) <= runes {
 		return s
 	}
+	runes = max(runes, 0)
 	n := 0
 	for i := range s {
 		if n == runes {
@@ -22,6 +23,7 @@ func TruncateBytes(s string, most int) string {
 	if len(s) <= most {
 		return s
 	}
+	most = max(most, 0)
 	for most > 0 && !utf8.RuneStart(s[most]) {
 		most--
 	}

@@ -35,7 +35,10 @@ func ParseDate(s string) (time.Time, bool) {
 	layout := "2006-01-02"
 	if len(s) > len(layout) {
 		layout += "T15:04"
-		rest := s[min(len(s), len(layout)):]
+		if len(s) < len(layout) || s[13] != ':' {
+			return time.Time{}, false // time.Parse takes hours of one digit
+		}
+		rest := s[len(layout):]
 		if len(rest) > 0 && rest[0] == ':' {
 			layout += ":05" // time.Parse takes a fraction behind the seconds by itself
 			rest = rest[1:]
@@ -62,10 +65,11 @@ func (v Value) UnixSeconds() (int64, bool) {
 		if f > millisFrom || f < -millisFrom {
 			f /= 1000
 		}
+		f = math.Floor(f)
 		if f > 253402300799 || f < -62135596800 { // the years 1 to 9999
 			return 0, false
 		}
-		return int64(math.Floor(f)), true
+		return int64(f), true
 	}
 	s, ok := v.Text()
 	if !ok {

@@ -48,7 +48,7 @@ func Of(v any) Value {
 	case string:
 		return Text(v)
 	case json.Number:
-		return Value{kind: number, s: string(v)}
+		return ofNumber(string(v))
 	case bool:
 		return Value{kind: boolean, b: v}
 	case map[string]any, []any:
@@ -67,6 +67,14 @@ func Of(v any) Value {
 		return Text(FormatTime(v))
 	}
 	return ofForeign(v)
+}
+
+// ofNumber is absent where JSON has no such number.
+func ofNumber(digits string) Value {
+	if !isNumber(digits) {
+		return Value{}
+	}
+	return Value{kind: number, s: digits}
 }
 
 // ofForeign takes what only a plugin can have put there: it becomes what its JSON is.
@@ -122,19 +130,25 @@ func (v Value) String() string {
 }
 
 // Text returns the string, if it is one and not empty.
-func (v Value) Text() (string, bool) { return v.s, v.kind == text && v.s != "" }
+func (v Value) Text() (string, bool) {
+	if v.kind != text {
+		return "", false
+	}
+	return v.s, v.s != ""
+}
 
 // Number returns the digits of a number, or of a string that holds one, as JSON has
 // them: "29.50" stays as it is, so that no digit is lost.
 func (v Value) Number() (json.Number, bool) {
-	s := v.s
-	if v.kind == text {
-		s = strings.TrimSpace(s)
+	switch v.kind {
+	case number:
+		return json.Number(v.s), true
+	case text:
+		if s := strings.TrimSpace(v.s); isNumber(s) {
+			return json.Number(s), true
+		}
 	}
-	if v.kind != number && v.kind != text || !isNumber(s) {
-		return "", false
-	}
-	return json.Number(s), true
+	return "", false
 }
 
 // Float returns what [Value.Number] does as a float, if it is finite.
@@ -148,7 +162,7 @@ func (v Value) Float() (float64, bool) {
 }
 
 // IsNumber tells whether it is a number, and not a string that holds one.
-func (v Value) IsNumber() bool { return v.kind == number && isNumber(v.s) }
+func (v Value) IsNumber() bool { return v.kind == number }
 
 // Bool returns the boolean, if it is one.
 func (v Value) Bool() (value, ok bool) { return v.b, v.kind == boolean }
@@ -209,17 +223,21 @@ func isNumber(s string) bool {
 	return i == n
 }
 
-// any returns the value as it is decoded from JSON. It may be a part of the event.
-func (v Value) any() any {
+// own returns the value as it is decoded from JSON, with no part of the event in it.
+func (v Value) own() (any, error) {
 	switch v.kind {
 	case text:
-		return v.s
+		return v.s, nil
 	case number:
-		return json.Number(v.s)
+		return json.Number(v.s), nil
 	case boolean:
-		return v.b
+		return v.b, nil
 	}
-	return v.v
+	raw, err := v.JSON()
+	if err != nil {
+		return nil, err
+	}
+	return decode(raw)
 }
 
 // JSON returns the value as JSON.

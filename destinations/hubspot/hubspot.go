@@ -91,7 +91,7 @@ const (
 func (d *Destination) Describe() analytics.Description {
 	objects := analytics.Limits{
 		MaxItems: 100, Overhead: len(opening) + len(closing), ItemOverhead: len(",") + len(trace), Linger: dest.Linger,
-		Rates: []analytics.Rate{{Requests: 100, Per: 10 * time.Second}},
+		Rates: []analytics.Rate{{Requests: 90, Per: 10 * time.Second, Burst: 10}},
 	}
 	events := analytics.Limits{
 		MaxItems: 500, Overhead: objects.Overhead, ItemOverhead: len(","), Linger: dest.Linger,
@@ -104,7 +104,7 @@ func (d *Destination) Describe() analytics.Description {
 	}
 	if d.Companies {
 		description.Calls |= analytics.CallsOf(analytics.CallGroup)
-		objects.Rates = []analytics.Rate{{Requests: 50, Per: 10 * time.Second}}
+		objects.Rates = []analytics.Rate{{Requests: 45, Per: 10 * time.Second, Burst: 4}}
 	}
 	description.Lanes = map[string]analytics.Limits{laneContacts: objects, laneEvents: events}
 	if d.Companies {

@@ -62,7 +62,7 @@ func (d *Destination) Describe() analytics.Description {
 		Order:   analytics.PerKey, // an event for an unknown contact is refused
 		Lanes: map[string]analytics.Limits{"": {
 			MaxItems: 1, Linger: -1, Concurrency: 5,
-			Rates: []analytics.Rate{{Requests: 400, Per: 10 * time.Second}},
+			Rates: []analytics.Rate{{Requests: 360, Per: 10 * time.Second, Burst: 40}},
 		}},
 	}
 }

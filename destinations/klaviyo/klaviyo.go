@@ -71,11 +71,11 @@ func (d *Destination) Describe() analytics.Description {
 	events := analytics.Limits{
 		MaxItems: 1000, MaxBytes: maxRequest, Overhead: len(eventsOpening) + len(eventsClosing),
 		ItemOverhead: len(",") + itemOverhead, Linger: dest.Linger,
-		Rates: []analytics.Rate{{Requests: 10}, {Requests: 150, Per: time.Minute}},
+		Rates: []analytics.Rate{{Requests: 8, Burst: 2}, {Requests: 140, Per: time.Minute, Burst: 10}},
 	}
 	if d.NoBulk {
 		events = analytics.Limits{MaxItems: 1, MaxBytes: maxRequest, Overhead: len(eventOpening) + len(eventClosing), Linger: -1,
-			Rates: []analytics.Rate{{Requests: 350}, {Requests: 3500, Per: time.Minute}}}
+			Rates: []analytics.Rate{{Requests: 300, Burst: 50}, {Requests: 3300, Per: time.Minute, Burst: 200}}}
 	}
 	return analytics.Description{
 		Name: name, Aliases: []string{nameNew, nameShort},
@@ -86,7 +86,7 @@ func (d *Destination) Describe() analytics.Description {
 				MaxItems: 10_000, MaxBytes: maxRequest, MaxItemBytes: maxItem,
 				Overhead: profilesOverhead, ItemOverhead: len(",") + len(profileOpening) + len(profileClosing), Linger: dest.Linger,
 				// Up to twenty profiles are a request each, of which 700 a minute are allowed.
-				Rates: []analytics.Rate{{Requests: 35, Per: time.Minute, Burst: 3}},
+				Rates: []analytics.Rate{{Requests: 32, Per: time.Minute, Burst: 3}},
 			},
 		},
 	}
