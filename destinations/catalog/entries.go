@@ -177,7 +177,7 @@ func entries() []Entry {
 			Order:    "per user",
 			Lanes: []Lane{
 				{MaxItems: 100, MaxBytes: 500000, MaxItemBytes: 32000, Rates: []Rate{
-					{Requests: 3000, Per: "3s"},
+					{Requests: 2700, Per: "3s", Burst: 300},
 				}, Concurrency: 4, Linger: "1s", Timeout: "30s"},
 			},
 			Settings: []Setting{
@@ -242,7 +242,7 @@ func entries() []Entry {
 			Order:    "per user",
 			Lanes: []Lane{
 				{Name: "contacts", MaxItems: 100, MaxBytes: 1000000, Rates: []Rate{
-					{Requests: 100, Per: "10s"},
+					{Requests: 90, Per: "10s", Burst: 10},
 				}, Concurrency: 4, Linger: "1s", Timeout: "30s"},
 				{Name: "events", MaxItems: 500, MaxBytes: 1000000, Rates: []Rate{
 					{Requests: 1250, Per: "1s"},
@@ -251,10 +251,10 @@ func entries() []Entry {
 			Changes: []Change{
 				{With: "Companies", Calls: []string{"track", "identify", "group"}, Lanes: []Lane{
 					{Name: "companies", MaxItems: 100, MaxBytes: 1000000, Rates: []Rate{
-						{Requests: 50, Per: "10s"},
+						{Requests: 45, Per: "10s", Burst: 4},
 					}, Concurrency: 4, Linger: "1s", Timeout: "30s"},
 					{Name: "contacts", MaxItems: 100, MaxBytes: 1000000, Rates: []Rate{
-						{Requests: 50, Per: "10s"},
+						{Requests: 45, Per: "10s", Burst: 4},
 					}, Concurrency: 4, Linger: "1s", Timeout: "30s"},
 				}},
 			},
@@ -285,7 +285,7 @@ func entries() []Entry {
 			Order:    "per user",
 			Lanes: []Lane{
 				{MaxItems: 75, MaxBytes: 4000000, MaxItemBytes: 100000, Rates: []Rate{
-					{Requests: 3000, Per: "3s"},
+					{Requests: 2700, Per: "3s", Burst: 300},
 				}, Concurrency: 4, Linger: "1s", Timeout: "30s"},
 			},
 			Changes: []Change{
@@ -317,7 +317,7 @@ func entries() []Entry {
 			Order:    "per user",
 			Lanes: []Lane{
 				{MaxItems: 1, MaxBytes: 1000000, Rates: []Rate{
-					{Requests: 400, Per: "10s"},
+					{Requests: 360, Per: "10s", Burst: 40},
 				}, Concurrency: 5, Linger: "0s", Timeout: "30s"},
 			},
 			Settings: []Setting{
@@ -344,18 +344,18 @@ func entries() []Entry {
 			Order:    "unordered",
 			Lanes: []Lane{
 				{Name: "events", MaxItems: 1000, MaxBytes: 5000000, Rates: []Rate{
-					{Requests: 10, Per: "1s"},
-					{Requests: 150, Per: "1m"},
+					{Requests: 8, Per: "1s", Burst: 2},
+					{Requests: 140, Per: "1m", Burst: 10},
 				}, Concurrency: 4, Linger: "1s", Timeout: "30s"},
 				{Name: "profiles", MaxItems: 10000, MaxBytes: 5000000, MaxItemBytes: 100000, Rates: []Rate{
-					{Requests: 35, Per: "1m", Burst: 3},
+					{Requests: 32, Per: "1m", Burst: 3},
 				}, Concurrency: 4, Linger: "1s", Timeout: "30s"},
 			},
 			Changes: []Change{
 				{With: "NoBulk", Lanes: []Lane{
 					{Name: "events", MaxItems: 1, MaxBytes: 5000000, Rates: []Rate{
-						{Requests: 350, Per: "1s"},
-						{Requests: 3500, Per: "1m"},
+						{Requests: 300, Per: "1s", Burst: 50},
+						{Requests: 3300, Per: "1m", Burst: 200},
 					}, Concurrency: 4, Linger: "0s", Timeout: "30s"},
 				}},
 			},

@@ -108,7 +108,7 @@ func TestClientErrors(t *testing.T) {
 		"wrapped address":    {failing(fmt.Errorf("proxy: %w", nested)), secretURL, io.ErrUnexpectedEOF},
 		"unknown authority":  {dialed(unknownAuthority(t)), secretURL, &unknown},
 		"no TLS at all":      {dialed(plainHTTP), secretURL, nil},
-		"closed at once":     {dialed(func(net.Conn) {}), strings.Replace(secretURL, "https", "http", 1), io.EOF},
+		"closed at once":     {dialed(answering("")), strings.Replace(secretURL, "https", "http", 1), io.EOF},
 		"no HTTP":            {dialed(answering("220 mail ready\r\n")), strings.Replace(secretURL, "https", "http", 1), nil},
 	} {
 		client := over(c.transport)
