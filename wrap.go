@@ -2,6 +2,7 @@ package analytics
 
 import (
 	"context"
+	"log/slog"
 	"reflect"
 	"slices"
 )
@@ -36,6 +37,9 @@ type withPlugins struct {
 // Unwrap returns the destination behind the plugins.
 func (w *withPlugins) Unwrap() Destination { return w.Destination }
 
+// LogValue is that of the destination, which may hide secrets.
+func (w *withPlugins) LogValue() slog.Value { return slog.AnyValue(w.Destination).Resolve() }
+
 func (w *withPlugins) Translate(e *Event) ([]Item, error) {
 	e = e.Clone()
 	if err := process(context.Background(), w.plugins, e); err != nil {
@@ -66,6 +70,9 @@ type namedRaw struct {
 
 // Unwrap returns the destination behind the name.
 func (n *named) Unwrap() Destination { return n.Destination }
+
+// LogValue is that of the destination, which may hide secrets.
+func (n *named) LogValue() slog.Value { return slog.AnyValue(n.Destination).Resolve() }
 
 func (n *named) instance() string { return n.name }
 

@@ -50,7 +50,8 @@ them have to be deterministic: an event is translated again after a restart.
 
 const settingsNote = `
 A setting that is left at zero has its default. Those without a name in JSON can be set in Go only. Secret settings never print: logs,
-errors and ` + "`fmt`" + ` show ` + "`[hidden]`" + ` in their place.
+errors and ` + "`fmt`" + ` show ` + "`[hidden]`" + ` in their place. ` + "`encoding/json`" + ` writes them, since it is how
+settings are stored: log an adapter, not a list of them, where logs are JSON.
 
 In the tables of limits, a row *with* a setting says what holds once that is set. A rate that is not given is not limited, and a request
 waits for others as long as the client's ` + "`FlushInterval`" + ` where no wait is given.
