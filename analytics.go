@@ -259,13 +259,19 @@ func flatProperties(event []byte) error {
 	return f.err()
 }
 
-// accept appends the event to the log, waiting for room where that is wanted.
+// accept appends the event to the log, and waits for the disk where calls do.
 func (c *Client) accept(ctx context.Context, now time.Time, flags recordFlags, event []byte) error {
+	if err := c.admit(ctx, now, flags, event); err != nil {
+		return err
+	}
+	return c.settleSync(ctx)
+}
+
+// admit appends the event to the log, waiting for room where that is wanted, but not for
+// the disk.
+func (c *Client) admit(ctx context.Context, now time.Time, flags recordFlags, event []byte) error {
 	for {
 		err := c.log.append(now.UnixMilli(), flags, event)
-		if err == nil {
-			return c.settleSync(ctx)
-		}
 		if !errors.Is(err, ErrQueueFull) {
 			return err
 		}

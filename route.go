@@ -152,7 +152,9 @@ func (h *Header) scan(event []byte) {
 		case "anonymousId":
 			p = &h.AnonymousID
 		case h.nameKey():
-			p = &h.Event
+			if key != "" {
+				p = &h.Event
+			}
 		}
 		if p != nil {
 			*p, kept = jsontext.Unquote(s[value:end]), end
