@@ -20,5 +20,5 @@ func TestQuick(t *testing.T) {
 	for _, d := range adapters() {
 		require.Contains(t, string(page), "| "+d.Describe().Name+" |")
 	}
-	require.Equal(t, 1, strings.Count(string(page), "behind one log |"))
+	require.Equal(t, 2, strings.Count(string(page), "behind one log ("))
 }
