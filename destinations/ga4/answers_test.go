@@ -111,11 +111,11 @@ func settle(t testing.TB, d analytics.Destination, b *analytics.Batch) desttest.
 		return append(done, settle(t, d, &analytics.Batch{Lane: b.Lane, Items: b.Items[half:], Attempt: b.Attempt})...)
 	}
 	for i, r := range results {
-		switch {
-		case r.Word == analytics.WordSplit: // of one item it is Permanent
+		switch r.Word {
+		case analytics.WordSplit: // of one item it is Permanent
 			r.Word = analytics.WordPermanent
 			done = append(done, r)
-		case r.Word == analytics.WordAgain, r.Word == analytics.WordRetryAfter:
+		case analytics.WordAgain, analytics.WordRetryAfter:
 			again = append(again, b.Items[i])
 		default:
 			done = append(done, r)
