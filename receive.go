@@ -38,6 +38,11 @@ type Inbound struct {
 	// released by the caller, who learns of it by the error. The id is valid during the
 	// call only. Nil claims everything.
 	Claim func(messageID string) bool
+
+	// NoWait returns [ErrQueueFull] at once, also where Config.WhenFull is Block: while a
+	// call waits its messageId is claimed, and the sender's next try a duplicate of what
+	// may still fail.
+	NoWait bool
 }
 
 // EnqueueJSON takes a message as the JSON that another client has sent. It is what
@@ -69,6 +74,12 @@ func (c *Client) EnqueueJSON(ctx context.Context, message []byte, in *Inbound) e
 	}
 	if err == nil && len(buf.b) > maxEventBytes {
 		err = invalid("message", "has %d bytes of JSON, the limit is %d", len(buf.b), maxEventBytes)
+	}
+	if err == nil && in.NoWait {
+		if err = c.log.append(now.UnixMilli(), flags, buf.b); errors.Is(err, ErrQueueFull) {
+			c.refused.Add(1)
+		}
+		return err
 	}
 	if err == nil {
 		return c.admit(ctx, now, flags, buf.b)

@@ -11,14 +11,18 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-const guide = "../docs/writing-a-destination.md"
+// TestGuides holds the code of guides to the examples that it is taken from. What is not
+// from there has to be Go at least.
+func TestGuides(t *testing.T) {
+	for _, guide := range []string{"writing-a-destination.md", "receiving.md"} {
+		t.Run(guide, func(t *testing.T) { testGuide(t, "../docs/"+guide) })
+	}
+}
 
-// TestGuide holds the code of docs/writing-a-destination.md to the example that it is
-// taken from. What is not from there has to be Go at least.
-func TestGuide(t *testing.T) {
+func testGuide(t *testing.T, guide string) {
 	text, err := os.ReadFile(guide)
 	require.NoError(t, err)
-	source := regexp.MustCompile(`^// from (examples/custom-destination/\S+)\n`)
+	source := regexp.MustCompile(`^// from ((?:examples/custom-destination|sources/trackingapi)/\S+)\n`)
 	excerpts := 0
 	for _, block := range regexp.MustCompile("(?ms)^```go\n(.*?)^```$").FindAllStringSubmatch(string(text), -1) {
 		code := block[1]
@@ -33,6 +37,31 @@ func TestGuide(t *testing.T) {
 		require.True(t, holds(string(file), strings.TrimPrefix(code, from[0])), "%s does not hold this:\n%s", from[1], code)
 	}
 	require.Positive(t, excerpts)
+}
+
+// TestReceivingProgram holds the program and the documents of docs/receiving.md to the
+// examples that are compiled and run.
+func TestReceivingProgram(t *testing.T) {
+	text, err := os.ReadFile("../docs/receiving.md")
+	require.NoError(t, err)
+	block := regexp.MustCompile("(?ms)^```go\n(package main\n.*?)^```$").FindSubmatch(text)
+	require.NotNil(t, block, "docs/receiving.md has no whole program")
+	program := string(block[1])
+	_, body, found := strings.Cut(program, "\nfunc main() {\n")
+	require.True(t, found)
+	file, err := os.ReadFile("../sources/trackingapi/example_test.go")
+	require.NoError(t, err)
+	require.True(t, holds(string(file), "func Example() {\n"+body))
+	for line := range strings.Lines(program[:len(program)-len(body)]) {
+		if strings.HasPrefix(line, "\t\"") {
+			require.Contains(t, string(file), line, "an import")
+		}
+	}
+	documents := regexp.MustCompile("(?m)^```json\n(.*)\n```$").FindAllSubmatch(text, -1)
+	require.Len(t, documents, 2)
+	for _, d := range documents {
+		require.Contains(t, string(file), "// "+string(d[1])+"\n", "what an example prints")
+	}
 }
 
 // holds tells whether the lines of excerpt stand in file one after another, each
@@ -60,8 +89,12 @@ func same(have, want []string, indent string) bool {
 	return true
 }
 
-// parses tells whether code is Go: declarations, or what stands in a func.
+// parses tells whether code is Go: a whole file, declarations, or what stands in a func.
 func parses(code string) error {
+	if strings.HasPrefix(code, "package ") {
+		_, err := parser.ParseFile(token.NewFileSet(), "", code, 0)
+		return err
+	}
 	if _, err := parser.ParseFile(token.NewFileSet(), "", "package p\n"+code, 0); err == nil {
 		return nil
 	}

@@ -4,11 +4,15 @@
 // while, and then 429 with Retry-After. At the end the books are opened: what was
 // accepted, what arrived, and whether anything is missing.
 //
-//	go run ./examples/quickstart
+//	go run ./examples/quickstart [-handler]
+//
+// With -handler the receiver is not a fake of Segment but a handler of this library's
+// package sources/trackingapi.
 package main
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"net/http"
@@ -21,13 +25,39 @@ import (
 )
 
 func main() {
-	srv := analyticstest.NewServer()
-	err := run(os.Stdout, srv, srv.Start(), nil)
-	srv.Close()
-	if err != nil {
+	ours := flag.Bool("handler", false, "send to a handler of package sources/trackingapi instead of a fake of Segment")
+	flag.Parse()
+	if err := play(os.Stdout, *ours); err != nil {
 		fmt.Fprintln(os.Stderr, "quickstart:", err)
 		os.Exit(1)
 	}
+}
+
+// receiver is what the day is sent to: a fake of Segment, or a handler. It can be asked
+// when it is closed, too.
+type receiver interface {
+	Start() (url string)
+	Close()
+	Respond(func(*analyticstest.Request) analyticstest.Reply)
+	Log() []analyticstest.Request
+	Copies(messageID string) int
+	Unique() int
+	Duplicates() int
+	Violations() []string
+}
+
+// play replays the day over the loopback interface.
+func play(out io.Writer, ours bool) error {
+	var srv receiver = analyticstest.NewServer()
+	if ours {
+		h, err := newHandler()
+		if err != nil {
+			return err
+		}
+		srv = h
+	}
+	defer srv.Close()
+	return run(out, srv, srv.Start(), nil)
 }
 
 // The day takes four seconds, and a line is printed for every two hours of it.
@@ -35,11 +65,12 @@ const (
 	speed     = 24 * time.Hour / (4 * time.Second)
 	lineEvery = 2 * time.Hour
 	noon      = 12 * time.Hour
+	writeKey  = "quickstart"
 )
 
 // run replays the day to srv, which is at the URL endpoint, or behind httpClient if
 // that is not nil.
-func run(out io.Writer, srv *analyticstest.Server, endpoint string, httpClient *http.Client) error {
+func run(out io.Writer, srv receiver, endpoint string, httpClient *http.Client) error {
 	day, err := read()
 	if err != nil {
 		return err
@@ -49,7 +80,7 @@ func run(out io.Writer, srv *analyticstest.Server, endpoint string, httpClient *
 
 	// This is all that it takes.
 	client, err := analytics.New(analytics.Config{
-		WriteKey:      "quickstart",
+		WriteKey:      writeKey,
 		Endpoint:      endpoint,
 		HTTPClient:    httpClient,
 		FlushInterval: 100 * time.Millisecond, // a day of four seconds is in a hurry
@@ -80,6 +111,7 @@ func run(out io.Writer, srv *analyticstest.Server, endpoint string, httpClient *
 	}
 
 	err = finish(client, func() { line(24 * time.Hour) })
+	srv.Close() // what it has taken, it has now delivered
 	r := result{day: day, calls: calls, wall: time.Since(start), stats: client.Stats(), srv: srv}
 	r.print(out)
 	if err != nil {

@@ -4,7 +4,10 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"net/http"
+	"net/http/httptest"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -34,6 +37,53 @@ func TestTheDayArrives(t *testing.T) {
 		for _, m := range srv.Decoded() {
 			require.Equal(t, "shop-2026-11-20", m["messageId"].(string)[:15])
 		}
+	})
+}
+
+// TestTheDayArrivesAtAHandler loses the first answer, so that the events of that request
+// come twice. They are taken once.
+func TestTheDayArrivesAtAHandler(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, err := newHandler()
+		require.NoError(t, err)
+		defer h.Close()
+		var out bytes.Buffer
+		err = run(&out, h, "http://handler.example", &http.Client{Transport: &forgetful{to: h}})
+		require.NoError(t, err, out.String())
+		require.Contains(t, out.String(), "exactly once")
+		require.Contains(t, out.String(), "after 4 × 503 and 2 × 429")
+		require.Regexp(t, `duplicates seen +[1-9]`, out.String())
+		require.Equal(t, http.StatusOK, h.Log()[0].Status)
+	})
+}
+
+// forgetful is a transport that loses the first answer.
+type forgetful struct {
+	to   http.Handler
+	lost atomic.Bool
+}
+
+func (f *forgetful) RoundTrip(r *http.Request) (*http.Response, error) {
+	w := httptest.NewRecorder()
+	in := r.Clone(r.Context())
+	in.RequestURI, in.RemoteAddr = r.URL.RequestURI(), "192.0.2.1:1234"
+	f.to.ServeHTTP(w, in)
+	_ = r.Body.Close()
+	if f.lost.CompareAndSwap(false, true) {
+		return nil, io.ErrUnexpectedEOF
+	}
+	return w.Result(), nil
+}
+
+func TestAHandlerThatRefuses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, err := newHandler()
+		require.NoError(t, err)
+		require.NoError(t, h.api.Close(t.Context()))
+		defer h.Close()
+		var out bytes.Buffer
+		err = run(&out, h, "http://handler.example", &http.Client{Transport: &forgetful{to: h}})
+		require.ErrorContains(t, err, "events without an outcome")
 	})
 }
 

@@ -15,7 +15,7 @@ import (
 )
 
 // progress prints the head of a table and returns what prints its lines.
-func progress(out io.Writer, client *analytics.Client, srv *analyticstest.Server) (line func(clock time.Duration)) {
+func progress(out io.Writer, client *analytics.Client, srv receiver) (line func(clock time.Duration)) {
 	const row = "%10s %10s %10s %10s   %s\n"
 	fmt.Fprintf(out, row, "shop clock", "accepted", "delivered", "waiting", "receiver")
 	seen := 0
@@ -55,7 +55,7 @@ type result struct {
 	calls []time.Duration // how long each call took
 	wall  time.Duration
 	stats analytics.Stats
-	srv   *analyticstest.Server
+	srv   receiver
 }
 
 func (r *result) account() analytics.DestinationStats {

@@ -4,6 +4,7 @@ package jsontext
 
 import (
 	"encoding/binary"
+	"math/bits"
 	"slices"
 	"unicode/utf8"
 	"unsafe"
@@ -115,8 +116,10 @@ func plain(s string) bool {
 func PlainPrefix(s string) int {
 	p := unsafe.Slice(unsafe.StringData(s), len(s))
 	i := 0
-	for i+8 <= len(p) && odd(binary.LittleEndian.Uint64(p[i:])) == 0 {
-		i += 8
+	for ; i+8 <= len(p); i += 8 {
+		if w := odd(binary.LittleEndian.Uint64(p[i:])); w != 0 {
+			return i + bits.TrailingZeros64(w)/8 // the first alarm is a true one
+		}
 	}
 	for ; i < len(p); i++ {
 		if c := p[i]; c < ' ' || c >= utf8.RuneSelf || c == '"' || c == '\\' {

@@ -1,8 +1,11 @@
 package jsontext
 
 import (
+	"encoding/binary"
+	"math/bits"
 	"slices"
 	"unicode/utf8"
+	"unsafe"
 )
 
 // The scanner walks JSON without building anything. Each function takes the text and an
@@ -19,7 +22,7 @@ func Valid(s string) bool {
 
 // SkipSpace skips white space.
 func SkipSpace(s string, i int) int {
-	for i < len(s) && (s[i] == ' ' || s[i] == '\n' || s[i] == '\t' || s[i] == '\r') {
+	for i < len(s) && s[i] <= ' ' && (s[i] == ' ' || s[i] == '\n' || s[i] == '\t' || s[i] == '\r') {
 		i++
 	}
 	return i
@@ -118,18 +121,15 @@ func skipArray(s string, i, depth int) int {
 
 // SkipString skips the string that begins with the quote at i.
 func SkipString(s string, i int) int {
-	for i++; i < len(s); {
-		i += PlainPrefix(s[i:])
-		if i >= len(s) {
+	for i++; ; {
+		if i = ordinary(s, i); i >= len(s) {
 			return -1
 		}
-		switch c := s[i]; {
-		case c == '"':
+		switch {
+		case s[i] == '"':
 			return i + 1
-		case c < ' ':
+		case s[i] < ' ':
 			return -1
-		case c != '\\':
-			i++ // beyond ASCII
 		case i+1 >= len(s):
 			return -1
 		case s[i+1] == 'u':
@@ -144,7 +144,23 @@ func SkipString(s string, i int) int {
 			i += 2
 		}
 	}
-	return -1
+}
+
+// ordinary is the offset, from i on, of the first byte that ends a string, begins an
+// escape or must not stand in one.
+func ordinary(s string, i int) int {
+	p := unsafe.Slice(unsafe.StringData(s), len(s))
+	for ; i+8 <= len(p); i += 8 {
+		w := binary.LittleEndian.Uint64(p[i:])
+		quote, back := w^(ones*'"'), w^(ones*'\\')
+		if w = ((w-ones*' ')&^w | (quote-ones)&^quote | (back-ones)&^back) & highs; w != 0 {
+			return i + bits.TrailingZeros64(w)/8 // the first alarm is a true one
+		}
+	}
+	for i < len(p) && p[i] >= ' ' && p[i] != '"' && p[i] != '\\' {
+		i++
+	}
+	return i
 }
 
 func hex4(s string, i int) (r rune, ok bool) {

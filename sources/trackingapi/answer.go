@@ -2,6 +2,7 @@ package trackingapi
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strconv"
 	"time"
@@ -66,6 +67,9 @@ func (c *exchange) ok() { c.write(http.StatusOK, accepted) }
 // refuse says why not. The message is one of ours and quotes nothing.
 func (c *exchange) refuse(status int, code Code, message string) {
 	if c.route.kind == kindPixel && status != http.StatusMethodNotAllowed {
+		if status != http.StatusBadRequest { // those are counted where they are found
+			c.h.discard(Discard{Code: code, Err: errors.New(message)})
+		}
 		c.pixelAnswer()
 		return
 	}

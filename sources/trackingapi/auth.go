@@ -19,6 +19,9 @@ var (
 	// ErrUnknownKey is what a [KeyStore] returns for a write key that it does not know.
 	ErrUnknownKey = errors.New("trackingapi: unknown write key")
 
+	// ErrBadToken is what a [TokenVerifier] returns for a token that it refuses.
+	ErrBadToken = errors.New("trackingapi: the token is refused")
+
 	// ErrDisabled is what a [KeyStore] returns for a source that is switched off: its
 	// messages are answered like those of any other, and discarded.
 	ErrDisabled = errors.New("trackingapi: the source is disabled")
@@ -84,8 +87,8 @@ func (k Keys) faults() (errs []error) {
 
 // A TokenVerifier checks the Bearer tokens of sources that have OAuth.
 type TokenVerifier interface {
-	// Verify returns the write keys that the token is good for, none for any. An error
-	// refuses it, and is not shown to the client.
+	// Verify returns the write keys that the token is good for, none for any, or
+	// [ErrBadToken]. Any other error is answered with 503, so that clients try again.
 	Verify(ctx context.Context, token string) (writeKeys []string, err error)
 }
 
@@ -151,7 +154,12 @@ func (c *exchange) checkToken(token, key string) error {
 		return ErrUnknownKey
 	}
 	keys, err := c.h.cfg.Tokens.Verify(c.r.Context(), token)
-	if err != nil || keys != nil && !slices.Contains(keys, key) {
+	switch {
+	case errors.Is(err, ErrBadToken):
+		return ErrUnknownKey
+	case err != nil:
+		return err
+	case keys != nil && !slices.Contains(keys, key):
 		return ErrUnknownKey
 	}
 	return nil

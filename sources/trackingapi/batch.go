@@ -38,11 +38,6 @@ func (c *exchange) serve() {
 	}
 }
 
-// envelope is what a body says beside its messages. The values are parts of the body.
-type envelope struct {
-	writeKey, batch, context, integrations, sentAt, timestamp string
-}
-
 // byteOrderMark is what some clients begin with.
 var byteOrderMark = []byte("\xef\xbb\xbf")
 
@@ -63,13 +58,10 @@ func (c *exchange) messages() {
 		c.refuse(http.StatusBadRequest, CodeBadRequest, errEmptyBody.Error())
 		return
 	}
-	if !valid(body) {
-		c.refuse(http.StatusBadRequest, CodeBadRequest, "malformed JSON")
-		return
-	}
-	var env envelope
-	if !env.read(body) {
-		c.refuse(http.StatusBadRequest, CodeBadRequest, "the body is not a JSON object")
+	env := newEnvelope(c.h.limits.Messages)
+	defer env.release()
+	if err := env.read(body); err != nil {
+		c.refuse(http.StatusBadRequest, CodeBadRequest, err.Error())
 		return
 	}
 	source, err := c.source(env.writeKey)
@@ -80,32 +72,11 @@ func (c *exchange) messages() {
 	if c.route.kind == kindCall {
 		d.in.Call = c.route.call
 		d.take(body)
-	} else if !d.batch(&env) {
-		c.refuse(http.StatusBadRequest, CodeBadRequest, "batch is not a list")
+	} else if err := d.batch(env); err != nil {
+		c.refuse(http.StatusBadRequest, CodeBadRequest, err.Error())
 		return
 	}
 	d.answer()
-}
-
-// read takes the members of an envelope, false if body is no object. Of equal keys the
-// last counts, as everywhere.
-func (e *envelope) read(body string) bool {
-	return eachMember(body, func(key, value string) {
-		switch key {
-		case "writeKey":
-			e.writeKey = strings.Clone(str(value)) // a KeyStore may keep it longer than the body lives
-		case "batch":
-			e.batch = value
-		case "context":
-			e.context = value
-		case "integrations":
-			e.integrations = value
-		case "sentAt":
-			e.sentAt = value
-		case "timestamp":
-			e.timestamp = value
-		}
-	})
 }
 
 // refused answers where there is no source, or too much of it.
@@ -162,8 +133,8 @@ type delivery struct {
 
 func (c *exchange) delivery(source *Source) *delivery {
 	d := &delivery{c: c, source: source}
-	d.in.ReceivedAt = c.received
-	d.in.IP = c.h.cfg.Facts.Context(c.r).IP
+	d.in.ReceivedAt, d.in.NoWait = c.received, true
+	d.in.IP = c.address()
 	if w := c.h.window; w != nil {
 		d.in.Claim = func(id string) bool {
 			d.claimed = w.Claim(source.Name, id)
@@ -173,47 +144,67 @@ func (c *exchange) delivery(source *Source) *delivery {
 	return d
 }
 
-// batch takes the messages of an envelope; false if that has no list of them.
-func (d *delivery) batch(env *envelope) bool {
-	if env.batch == "" || env.batch[0] != '[' {
-		return false
+// address is that of the client. The request that it is taken from has nothing else, so
+// that no other fact is looked for.
+func (c *exchange) address() string {
+	from := &http.Request{RemoteAddr: c.r.RemoteAddr}
+	if len(c.h.cfg.Facts.TrustedProxies) > 0 {
+		from.Header = c.r.Header
 	}
-	n := 0
-	eachElement(env.batch, func(string) bool { n++; return true })
-	if n > d.c.h.limits.Messages { // all of them, as at Segment
+	return c.h.cfg.Facts.Context(from).IP
+}
+
+// batch takes the messages of an envelope. An error refuses it as a whole.
+func (d *delivery) batch(env *envelope) error {
+	if !env.list {
+		return errNoList
+	}
+	if env.count > len(env.messages) { // all of them, as at Segment
 		d.note(Discard{Code: CodeBadRequest, Field: "batch", Err: errTooMany})
-		return true
+		return nil
 	}
-	d.shared(env)
+	if err := d.shared(env); err != nil {
+		return err
+	}
 	d.context = env.context
-	eachElement(env.batch, func(message string) bool {
-		d.take(message)
-		return d.err == nil
-	})
-	if n == 0 {
+	for _, message := range env.messages {
+		if d.take(message); d.err != nil {
+			break
+		}
+	}
+	if env.count == 0 {
 		d.note(Discard{Code: CodeEmptyBatch, Field: "batch"})
 	}
-	return true
+	return nil
 }
 
 // shared reads what the envelope says for all of its messages. What is not of the kind
-// that it should be says nothing.
-func (d *delivery) shared(env *envelope) {
-	all := &analytics.Event{}
-	b := []byte(`{"type":"track"`)
-	begin := len(b)
+// that it should be says nothing; what cannot be read at all refuses the batch, since its
+// messages are not meant without it.
+func (d *delivery) shared(env *envelope) error {
 	for _, part := range []struct {
 		key, value string
 		kind       byte
 	}{{"context", env.context, '{'}, {"integrations", env.integrations, '{'}, {"sentAt", env.sentAt, '"'}, {"timestamp", env.timestamp, '"'}} {
-		if part.value != "" && part.value[0] == part.kind {
-			b = append(append(append(append(b, `,"`...), part.key...), `":`...), part.value...)
+		if part.value == "" || part.value[0] != part.kind {
+			continue
+		}
+		var e analytics.Event
+		if e.UnmarshalJSON([]byte(`{"`+part.key+`":`+part.value+`}`)) != nil {
+			return errShared
+		}
+		switch part.key {
+		case "context":
+			d.in.Context = e.Context
+		case "integrations":
+			d.in.Integrations = e.Integrations
+		case "sentAt":
+			d.in.SentAt = e.SentAt
+		case "timestamp":
+			d.in.Timestamp = e.Timestamp
 		}
 	}
-	if len(b) > begin && all.UnmarshalJSON(append(b, '}')) == nil {
-		d.in.Context, d.in.Integrations = all.Context, all.Integrations
-		d.in.SentAt, d.in.Timestamp = all.SentAt, all.Timestamp
-	}
+	return nil
 }
 
 // take hands one message to the client.
@@ -227,20 +218,25 @@ func (d *delivery) take(message string) {
 		return
 	}
 	d.claimed = false
-	err := d.source.Client.EnqueueJSON(d.c.r.Context(), raw(message), &d.in)
-	var invalid *analytics.InvalidError
-	switch {
+	switch err := d.source.Client.EnqueueJSON(d.c.r.Context(), raw(message), &d.in); {
 	case err == nil:
 		d.accepted++
 	case errors.Is(err, analytics.ErrDuplicate):
 		d.c.h.metrics.duplicates.Add(1)
-	case errors.As(err, &invalid):
-		d.forget(message)
-		d.discard(message, codeFor(message, d.call(message), invalid), err)
 	default:
-		d.forget(message)
-		d.err = err
+		d.failed(message, err)
 	}
+}
+
+// failed handles a message that the client has not accepted.
+func (d *delivery) failed(message string, err error) {
+	d.forget(message)
+	var invalid *analytics.InvalidError
+	if errors.As(err, &invalid) {
+		d.discard(message, codeFor(message, d.call(message), invalid), err)
+		return
+	}
+	d.err = err
 }
 
 // forget releases the id of a message that was claimed and then not accepted.

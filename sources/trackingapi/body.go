@@ -22,6 +22,8 @@ var (
 	errSlow      = errors.New("the body did not come in time")
 	errBroken    = errors.New("the body ended early")
 	errEmptyBody = errors.New("the body is empty")
+	errNoList    = errors.New("batch is not a list")
+	errShared    = errors.New("context, integrations or times of the batch cannot be read")
 	errTooMany   = errors.New("more messages than a request may have")
 )
 

@@ -88,7 +88,7 @@ func (fixtureTokens) Verify(_ context.Context, token string) ([]string, error) {
 	case limitedToken:
 		return []string{limitedKey}, nil
 	}
-	return nil, errors.New("no such token")
+	return nil, trackingapi.ErrBadToken
 }
 
 func (f *fixture) discarded(d trackingapi.Discard) {

@@ -284,7 +284,10 @@ func routeOf(path string) (route, bool) {
 		return v1Route(last)
 	case at(2) == "v1" && at(1) == "pixel":
 		call, ok := callPaths[last]
-		return route{kind: kindPixel, call: call}, ok && len(last) > 1
+		if !ok || len(last) == 1 {
+			return route{}, false
+		}
+		return route{kind: kindPixel, call: call}, true
 	case at(2) == "projects" && last == "settings":
 		return route{kind: kindSettings, param: at(1)}, at(1) != ""
 	case at(1) == "v0" && last == "start":

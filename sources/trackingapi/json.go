@@ -44,14 +44,21 @@ func (n *nesting) open(object bool) {
 // inObject tells what the innermost is.
 func (n *nesting) inObject() bool { return *n.word(n.depth - 1)&(1<<((n.depth-1)%64)) != 0 }
 
-// valid tells whether s is one JSON value, of any depth.
-func valid(s string) bool {
+// value returns the end of the value at i, or -1 if there is none. It may be of any depth.
+func value(s string, i int) int {
+	if end := jsontext.SkipValue(s, i, 0); end >= 0 {
+		return end
+	}
+	return deep(s, i)
+}
+
+// deep is value without recursion, which is slower.
+func deep(s string, i int) int {
 	var open nesting
-	i := jsontext.SkipSpace(s, 0)
 	for {
 		// A value begins at i.
 		if i >= len(s) {
-			return false
+			return -1
 		}
 		begun := false
 		switch s[i] {
@@ -61,7 +68,7 @@ func valid(s string) bool {
 				break
 			}
 			if i = key(s, i); i < 0 {
-				return false
+				return -1
 			}
 			begun = true
 		case '[':
@@ -70,17 +77,14 @@ func valid(s string) bool {
 			begun = i >= len(s) || s[i] != ']'
 		default:
 			if i = jsontext.SkipValue(s, i, 0); i < 0 {
-				return false
+				return -1
 			}
 		}
 		if begun {
 			continue
 		}
-		if i = ended(s, i, &open); i < 0 {
-			return false
-		}
-		if open.depth == 0 {
-			return i == len(s)
+		if i = ended(s, i, &open); i < 0 || open.depth == 0 {
+			return i
 		}
 	}
 }
@@ -99,13 +103,11 @@ func key(s string, i int) int {
 	return jsontext.SkipSpace(s, i+1)
 }
 
-// ended skips what closes behind a value, up to where the next one begins.
+// ended skips what closes behind a value, up to where the next one begins, or to where
+// nothing is open.
 func ended(s string, i int, open *nesting) int {
-	for {
+	for open.depth > 0 {
 		i = jsontext.SkipSpace(s, i)
-		if open.depth == 0 {
-			return i
-		}
 		if i >= len(s) {
 			return -1
 		}
@@ -122,6 +124,7 @@ func ended(s string, i int, open *nesting) int {
 			return -1
 		}
 	}
+	return i
 }
 
 // skip returns the end of the value at i of valid JSON.

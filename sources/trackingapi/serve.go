@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/tributary-dev/analytics"
 )
@@ -96,7 +97,8 @@ func (c *exchange) settings() {
 // apiHost is where libraries shall send to: this host, and the prefix under which the
 // handler is mounted.
 func (c *exchange) apiHost() string {
-	prefix, _, _ := strings.Cut(strings.TrimSuffix(c.r.URL.Path, "/"), "/projects/")
+	path := strings.TrimSuffix(c.r.URL.Path, "/")
+	prefix := path[:max(strings.LastIndex(path, "/projects/"), 0)]
 	return c.r.Host + strings.TrimSuffix(prefix, "/v1") + "/v1"
 }
 
@@ -121,7 +123,7 @@ func (c *exchange) link() {
 	if c.refused(source, err) {
 		return
 	}
-	ctx := analytics.NewContext(c.r.Context(), c.h.cfg.Facts.Context(c.r))
+	ctx := analytics.NewContext(c.r.Context(), c.h.cfg.Facts.Context(withoutKey(c.r, query)))
 	ctx = analytics.NewIdentity(ctx, c.h.cfg.Facts.Identity(c.r))
 	for _, m := range c.h.cfg.Links.Calls(c.r.URL) {
 		if !c.enqueue(source, func() error { return source.Client.Enqueue(ctx, m) }) {
@@ -130,6 +132,14 @@ func (c *exchange) link() {
 	}
 	c.status = http.StatusNoContent
 	c.w.WriteHeader(c.status)
+}
+
+// withoutKey is the request as it becomes part of an event: without its write key.
+func withoutKey(r *http.Request, query url.Values) *http.Request {
+	clean := r.Clone(r.Context())
+	query.Del("writeKey")
+	clean.URL.RawQuery = query.Encode()
+	return clean
 }
 
 // enqueue makes a call of the client and answers if that ends the request.
@@ -196,7 +206,7 @@ func (c *exchange) object(o analytics.Object) analytics.Event {
 	properties, _ := o.Properties.(map[string]any)
 	return analytics.Event{
 		Type: analytics.CallObject, MessageID: o.MessageID, Collection: o.Collection, ObjectID: o.ID, Properties: properties,
-		Timestamp: o.Timestamp, Integrations: o.Integrations, ReceivedAt: c.received,
+		Timestamp: o.Timestamp, Integrations: o.Integrations, ReceivedAt: c.received.Truncate(time.Millisecond),
 	}
 }
 
@@ -238,6 +248,8 @@ func (c *exchange) bulkAnswer(status int, key, id string, err error) {
 	switch {
 	case errors.Is(err, errSessions):
 		c.wait(http.StatusTooManyRequests, CodeTooManyRequests, err.Error(), retryAfter)
+	case errors.Is(err, errSlow):
+		c.refuse(http.StatusRequestTimeout, CodeBadRequest, err.Error())
 	case errors.Is(err, errTooLarge):
 		c.refuse(http.StatusRequestEntityTooLarge, CodeBadRequest, err.Error())
 	case err != nil:

@@ -149,6 +149,9 @@ func (s *Settings) document(writeKey, apiHost string) ([]byte, error) {
 	if all == nil {
 		all = map[string]any{}
 	}
+	if _, given := all["metrics"]; !given {
+		all["metrics"] = map[string]any{"sampleRate": 0} // else analytics.js tells Segment how it is doing
+	}
 	all["integrations"] = integrations
 	put(all, "plan", s.Plan, s.Plan != nil)
 	put(all, "consentSettings", s.ConsentSettings, s.ConsentSettings != nil)

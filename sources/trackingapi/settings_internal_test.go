@@ -17,10 +17,10 @@ func TestSettingsDocument(t *testing.T) {
 		settings Settings
 		want     string
 	}{
-		"nothing but the handler": {Settings{}, `{"integrations":{"Segment.io":{"apiHost":"e.example/v1","apiKey":"k"}}}`},
+		"nothing but the handler": {Settings{}, `{"integrations":{"Segment.io":{"apiHost":"e.example/v1","apiKey":"k"}},"metrics":{"sampleRate":0}}`},
 		"an address of one's own, no key of another": {
 			Settings{Integrations: map[string]any{"Segment.io": map[string]any{"apiHost": "cdn.example/v1", "apiKey": "other", "protocol": "http", "n": json.Number("1.50")}}},
-			`{"integrations":{"Segment.io":{"apiHost":"cdn.example/v1","apiKey":"k","n":1.50,"protocol":"http"}}}`},
+			`{"integrations":{"Segment.io":{"apiHost":"cdn.example/v1","apiKey":"k","n":1.50,"protocol":"http"}},"metrics":{"sampleRate":0}}`},
 		"destinations": {Settings{Integrations: map[string]any{
 			"Amplitude": IntegrationSettings{Type: "browser", Version: "2.1", Override: "2.0", ComponentTypes: []string{"browser"}, BundlingStatus: "bundled",
 				ConsentCategories: []string{"Ads"}, Options: map[string]any{"apiKey": "amp", "type": "lost"}},
@@ -28,7 +28,7 @@ func TestSettingsDocument(t *testing.T) {
 			"Own":   struct{ A int }{1},
 		}}, `{"integrations":{"Amplitude":{"apiKey":"amp","bundlingStatus":"bundled","consentSettings":{"categories":["Ads"]},"type":"browser",` +
 			`"versionSettings":{"componentTypes":["browser"],"override":"2.0","version":"2.1"}},"Braze":{},"Own":{"A":1},` +
-			`"Segment.io":{"apiHost":"e.example/v1","apiKey":"k"}}}`},
+			`"Segment.io":{"apiHost":"e.example/v1","apiKey":"k"}},"metrics":{"sampleRate":0}}`},
 		"everything else": {Settings{
 			Plan: &Plan{
 				Track: map[string]PlanRule{PlanDefault: {Enabled: analytics.Ptr(false)}, "Order Completed": {Enabled: analytics.Ptr(true), Integrations: map[string]bool{"Braze": false}}},

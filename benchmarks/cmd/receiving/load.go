@@ -1,0 +1,189 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/tributary-dev/analytics/benchmarks/internal/page"
+)
+
+const (
+	loaded     = 64       // connections
+	loadMemory = 16 << 20 // of the client, so that the queue is full soon
+)
+
+// loadResult is what the load test found.
+type loadResult struct {
+	took        time.Duration
+	answers     []time.Duration // sorted
+	full        int             // answers with 429
+	wrong       int             // of them without the right headers
+	early, late report          // soon after the beginning, and before the destination goes on
+	sent        int             // events
+	delivered   report
+	afterwards  time.Duration
+}
+
+// load sends batches while the destination is stalled, without pause and whatever the
+// server answers, and sees that each arrives once when the destination goes on.
+func (r *run) load() (l loadResult, err error) {
+	p, err := task{Kind: ours, Memory: loadMemory, Full: true}.start(r.ctx)
+	if err != nil {
+		return l, err
+	}
+	defer func() { err = errors.Join(err, p.stop()) }()
+	start := time.Now()
+	stalled := make(chan error, 1)
+	go func() { stalled <- r.stalled(p, &l, start) }()
+	err = l.send(r, p, start.Add(r.loading))
+	if err = errors.Join(err, <-stalled); err != nil {
+		return l, err
+	}
+	if l.delivered, err = p.ask(finish); err != nil {
+		return l, err
+	}
+	l.afterwards = time.Since(start) - l.took
+	slices.Sort(l.answers)
+	return l, l.fault()
+}
+
+// stalled looks at the server after a fifth of the time and at its end, and then opens
+// the gate.
+func (r *run) stalled(p *process, l *loadResult, start time.Time) (err error) {
+	wait := func(d time.Duration) {
+		select {
+		case <-time.After(time.Until(start.Add(d))):
+		case <-r.ctx.Done():
+		}
+	}
+	wait(r.loading / 5)
+	if l.early, err = p.ask(howMuch); err != nil {
+		return err
+	}
+	wait(r.loading)
+	if l.late, err = p.ask(howMuch); err != nil {
+		return err
+	}
+	l.took = time.Since(start)
+	_, err = p.ask(goOn)
+	return err
+}
+
+// pausing is how long a connection waits behind a 429 once the time is over.
+const pausing = 20 * time.Millisecond
+
+// send begins no batch after until, and sends each until it is accepted, as libraries do.
+// Only answers before that count as latencies.
+func (l *loadResult) send(r *run, p *process, until time.Time) error {
+	var batches atomic.Int64
+	var mu sync.Mutex
+	err := each(r.ctx, loaded, p.address, func(c *connection) error {
+		f, mine := newForm(perBatch, false), loadResult{}
+		for time.Now().Before(until) {
+			body := f.number(int(batches.Add(1)-1) * perBatch)
+			if err := mine.deliver(r, c, body, until); err != nil {
+				return err
+			}
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		l.answers = append(l.answers, mine.answers...)
+		l.full += mine.full
+		l.wrong += mine.wrong
+		return nil
+	})
+	l.sent = int(batches.Load()) * perBatch
+	return err
+}
+
+// deliver sends one batch until it is accepted.
+func (l *loadResult) deliver(r *run, c *connection, body []byte, until time.Time) error {
+	for {
+		begun := time.Now()
+		res, err := c.post(body, "")
+		if err != nil {
+			return err
+		}
+		over := begun.After(until)
+		if !over {
+			l.answers = append(l.answers, time.Since(begun))
+		}
+		switch res.StatusCode {
+		case http.StatusOK:
+			return nil
+		case http.StatusTooManyRequests:
+			l.full++
+			if !seconds(res, "Retry-After") || !seconds(res, "X-RateLimit-Reset") {
+				l.wrong++
+			}
+		default:
+			return fmt.Errorf("answered with %s", res.Status)
+		}
+		if err := r.ctx.Err(); err != nil {
+			return err
+		}
+		if over {
+			time.Sleep(pausing)
+		}
+	}
+}
+
+// seconds tells whether a header says how long to wait.
+func seconds(res *http.Response, header string) bool {
+	n, err := strconv.Atoi(res.Header.Get(header))
+	return err == nil && n > 0
+}
+
+// fault is what must not be, whatever the machine.
+func (l *loadResult) fault() error {
+	d := l.delivered
+	switch {
+	case l.full == 0:
+		return errors.New("the queue was never full")
+	case l.wrong > 0:
+		return fmt.Errorf("%d of %d answers with 429 do not say how long to wait", l.wrong, l.full)
+	case d.Delivered != l.sent || d.Distinct != l.sent || d.Least != 0 || d.Most != l.sent-1 || d.Events != uint64(l.sent):
+		return fmt.Errorf("%d events were sent, %d accepted, %d delivered, %d different ones from %d to %d", l.sent, d.Events, d.Delivered, d.Distinct, d.Least, d.Most)
+	}
+	return nil
+}
+
+// maxGrowth is the target for the heap.
+const maxGrowth = 1.1
+
+func (l *loadResult) figures() []figure {
+	growth := float64(l.late.Live) / float64(cmp.Or(l.early.Live, 1))
+	quantile := func(q float64) string { return page.Nanoseconds(float64(page.Quantile(l.answers, q))) }
+	requests := len(l.answers)
+	return []figure{
+		{
+			name: fmt.Sprintf("%d connections for %.0f s, the destination stalled: time of an answer", loaded, l.took.Seconds()),
+			value: fmt.Sprintf("p50 %s, p99 %s, most %s; %s requests, %s a second", quantile(0.5), quantile(0.99), quantile(1),
+				page.Grouped(requests), page.Grouped(int(float64(requests)/l.took.Seconds()))),
+		},
+		{
+			name:   "the same: live heap at the end, against a fifth of the time",
+			value:  fmt.Sprintf("%.1f MB, %.2f ×; in use at most %.1f MB, of which the queue may have %.1f MB", mb(l.late.Live), growth, mb(l.late.InUse), mb(loadMemory)),
+			target: fmt.Sprintf("≤ %g ×", maxGrowth), met: growth <= maxGrowth,
+		},
+		{
+			name:  "the same: answers with 429 without Retry-After and X-RateLimit-Reset",
+			value: fmt.Sprintf("%s of %s", page.Grouped(l.wrong), page.Grouped(l.full)), target: "0", met: l.wrong == 0,
+		},
+		{
+			name: "the same: delivered when the destination went on",
+			value: fmt.Sprintf("%s of %s events, %s of them twice, within %.1f s", page.Grouped(l.delivered.Distinct), page.Grouped(l.sent),
+				page.Grouped(l.delivered.Delivered-l.delivered.Distinct), l.afterwards.Seconds()),
+			target: "all, once", met: l.fault() == nil,
+		},
+	}
+}
+
+func mb[N uint64 | int](n N) float64 { return float64(n) / 1e6 }
