@@ -2,6 +2,7 @@ package wal_test
 
 import (
 	"bytes"
+	"errors"
 	"path/filepath"
 	"runtime"
 	"testing"
@@ -199,6 +200,9 @@ func FuzzCursor(f *testing.F) {
 		write(t, fsys, cursorFile, b)
 		n := allocated(func() {
 			c, p, found, damaged, err := wal.OpenCursor(fsys, cursorFile)
+			if errors.Is(err, wal.ErrVersion) { // which any number but ours may be
+				return
+			}
 			require.NoError(t, err)
 			require.Equal(t, !found && len(b) > 0, damaged)
 			require.LessOrEqual(t, len(p.Ahead), wal.MostAhead)
