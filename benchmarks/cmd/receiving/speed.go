@@ -171,6 +171,10 @@ func (r *run) send(p *process, v variant, zipped [][]byte, from, to int) error {
 				body = f.number(n * v.events())
 			}
 			res, err := c.post(body, encoding)
+			for err == nil && res.StatusCode == http.StatusTooManyRequests { // the disk is behind
+				time.Sleep(time.Millisecond)
+				res, err = c.post(body, encoding)
+			}
 			if err != nil {
 				return err
 			}
