@@ -55,7 +55,14 @@ func open(cfg Config, log eventLog, leftovers ...eventLog) (*Client, error) {
 	if contextErr != nil {
 		contextErr = at("Context", contextErr)
 	}
-	opened, openErr := cfg.open(descs)
+	var started atomic.Pointer[Client]
+	opened, openErr := cfg.open(descs, func(ctx context.Context, i int) error {
+		c := started.Load()
+		if c == nil {
+			return errNotStarted
+		}
+		return c.flush(ctx, c.loops[i:i+1])
+	})
 	if err = errors.Join(cfg.validate(), contextErr, err, openErr); err != nil {
 		closeAll(opened)
 		return nil, fmt.Errorf("analytics: %w", err)
@@ -96,8 +103,12 @@ func open(cfg Config, log eventLog, leftovers ...eventLog) (*Client, error) {
 	if c.spool != nil {
 		c.spool.start(c.adopt, c.release)
 	}
+	started.Store(c)
 	return c, nil
 }
+
+// errNotStarted is the answer to a destination that flushes itself while it is opened.
+var errNotStarted = errors.New("analytics: the client has not started yet")
 
 // adopt lets all destinations deliver what is in a log.
 func (c *Client) adopt(log eventLog) {
@@ -352,12 +363,17 @@ func (c *Client) Stats() Stats {
 // [*PendingError] that names what is left: when ctx ends, or at once when all that
 // is left waits for longer than ctx lasts.
 func (c *Client) Flush(ctx context.Context) error {
+	return c.flush(ctx, c.loops)
+}
+
+// flush flushes some of the destinations.
+func (c *Client) flush(ctx context.Context, loops []*loop) error {
 	if ctx == nil {
 		ctx = context.Background()
 	}
-	left := make([]Pending, len(c.loops))
+	left := make([]Pending, len(loops))
 	var wg sync.WaitGroup
-	for i, l := range c.loops {
+	for i, l := range loops {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
@@ -365,7 +381,7 @@ func (c *Client) Flush(ctx context.Context) error {
 		}()
 	}
 	wg.Wait()
-	return c.pendingError(left)
+	return pendingError(loops, left)
 }
 
 // Close refuses further calls, flushes, and ends the client. When ctx ends, or all
@@ -415,7 +431,7 @@ func (c *Client) end(ctx context.Context) error {
 	if c.kept != nil {
 		errs = append(errs, c.kept.close())
 	}
-	errs = slices.DeleteFunc(append(errs, c.pendingError(left)), func(err error) bool { return err == nil })
+	errs = slices.DeleteFunc(append(errs, pendingError(c.loops, left)), func(err error) bool { return err == nil })
 	if len(errs) == 1 {
 		return errs[0]
 	}
@@ -423,11 +439,11 @@ func (c *Client) end(ctx context.Context) error {
 }
 
 // pendingError names the destinations that have something left; nil if none has.
-func (c *Client) pendingError(left []Pending) error {
+func pendingError(loops []*loop, left []Pending) error {
 	err := &PendingError{Destinations: make(map[string]Pending)}
 	for i, p := range left {
 		if p.Events > 0 {
-			err.Destinations[c.loops[i].name] = p
+			err.Destinations[loops[i].name] = p
 		}
 	}
 	if len(err.Destinations) == 0 {

@@ -278,15 +278,15 @@ func (d Description) validate(field string, ownsCursor bool, f *faults) {
 }
 
 // open opens the destinations; every fault of every one of them is reported. opened
-// are those that have to be closed.
-func (c *Config) open(descs []Description) (opened []Destination, err error) {
+// are those that have to be closed. flush flushes the destination of that number.
+func (c *Config) open(descs []Description, flush func(ctx context.Context, i int) error) (opened []Destination, err error) {
 	var errs []error
 	for i, d := range c.Destinations {
 		o, ok := as[Opener](d)
 		if !ok || descs[i].Name == "" {
 			continue
 		}
-		env := Env{HTTP: c.HTTPClient, Logger: c.Logger}
+		env := Env{HTTP: c.HTTPClient, Logger: c.Logger, Flush: func(ctx context.Context) error { return flush(ctx, i) }}
 		for j, other := range descs {
 			if j != i && !other.IgnoreAll && !slices.Contains(env.DeviceMode, other.Name) {
 				env.DeviceMode = append(env.DeviceMode, other.Name)

@@ -79,6 +79,12 @@ type Env struct {
 	// DeviceMode names the other destinations of the client that get events
 	// directly, as keys of the integrations object.
 	DeviceMode []string
+
+	// Flush is Client.Flush for this destination alone: what was accepted before it has
+	// an outcome when it returns nil, whatever the schedule says. It is for methods that
+	// users call; a call out of Deliver, Translate or Position would wait for itself. It
+	// fails until New has returned.
+	Flush func(ctx context.Context) error
 }
 
 // A Description says what a destination takes, and how.

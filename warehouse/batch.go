@@ -1,0 +1,363 @@
+package warehouse
+
+import (
+	"unsafe"
+
+	"github.com/tributary-dev/analytics"
+	"github.com/tributary-dev/analytics/internal/jsontext"
+)
+
+// batch turns the events of a load into rows of tables. It knows the tables of the
+// database, asks it nothing and writes nothing.
+type batch struct {
+	d       *Destination
+	sources map[string]*source
+	now     int64 // uuid_ts
+
+	refused map[int]bool  // events that a contract refuses
+	invalid map[int]error // events that are none
+	notices notices
+	events  int
+	touched []*table
+
+	// Of the event at work:
+	index         int32
+	body          string
+	env           envelope
+	data, context walker
+	at            int    // where data begins
+	event         string // what the column event holds
+	careful       bool   // the leaves are in the order of their keys, the later ones count
+	told          bool   // that a NUL was replaced
+}
+
+// meta travels with an event from TranslateRaw to Deliver.
+type meta struct {
+	accepted int64 // microseconds
+	seq      uint64
+	known    bool // the two above
+}
+
+// prepare makes the rows of all items with a number of at least next.
+func (b *batch) prepare(items []analytics.Item, next uint64) {
+	b.notices = nil
+	for range mostPasses {
+		b.begin()
+		for i := range items {
+			m, _ := items[i].Data.(*meta)
+			if m == nil || m.known && m.seq < next {
+				continue
+			}
+			b.events++
+			b.index, b.body, b.careful, b.told = int32(i), text(items[i].Body), false, false
+			if err := b.add(m); err != nil {
+				b.invalid[i] = err
+			}
+		}
+		dynamic := b.foldDynamicKeys()
+		if dynamic == nil {
+			break
+		}
+		b.notices = dynamic // what the second pass finds no more
+	}
+	b.body = ""
+}
+
+// mostPasses bounds how often a load is read again because of dynamic keys.
+const mostPasses = 8
+
+func (b *batch) begin() {
+	b.refused, b.invalid, b.events, b.touched = make(map[int]bool), make(map[int]error), 0, b.touched[:0]
+	for _, s := range b.sources {
+		s.begin()
+	}
+}
+
+// text looks at bytes that nobody changes.
+func text(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
+
+var (
+	errNoEvent = &analytics.InvalidError{Field: "message", Reason: "is not one whole JSON object with a messageId"}
+	errNoType  = &analytics.InvalidError{Field: "type", Reason: "is none that a warehouse knows"}
+	errBroken  = &analytics.InvalidError{Field: "message", Reason: "is broken within properties, traits or context"}
+)
+
+// add makes the rows of an event.
+func (b *batch) add(m *meta) error {
+	e := &b.env
+	accepted := m.accepted
+	if !m.known {
+		accepted = b.now
+	}
+	if !e.open(b.body, accepted) {
+		return errNoEvent
+	}
+	if e.nuls > 0 {
+		b.notices.add(ReplacedNUL, "", "", e.nuls)
+	}
+	src := b.sources[b.d.sourceOf(b.body)]
+	switch e.call {
+	case analytics.CallTrack:
+		return b.track(src)
+	case analytics.CallPage:
+		return b.plain(src.table(b.d, tablePages, pageLayout), e.properties)
+	case analytics.CallScreen:
+		return b.plain(src.table(b.d, tableScreens, pageLayout), e.properties)
+	case analytics.CallAlias:
+		return b.plain(src.table(b.d, tableAliases, aliasLayout), 0)
+	case analytics.CallIdentify:
+		return b.traits(src, src.table(b.d, tableIdentifies, identifyLayout), tableUsers, e.userID)
+	case analytics.CallGroup:
+		return b.traits(src, src.table(b.d, tableGroups, groupLayout), tableAccounts, e.groupID)
+	case analytics.CallObject:
+		return b.object(src)
+	}
+	return errNoType
+}
+
+// plain makes the one row of an event.
+func (b *batch) plain(t *table, at int) error {
+	if !b.walk(t, at) {
+		return errBroken
+	}
+	b.row(t, b.env.id, true)
+	return nil
+}
+
+// traits makes the row of an identify or group call, and that of its user or account.
+func (b *batch) traits(src *source, t *table, objects, key string) error {
+	if err := b.plain(t, b.env.traits); err != nil || key == "" {
+		return err
+	}
+	b.row(src.table(b.d, objects, objectLayout), key, true)
+	return nil
+}
+
+// track makes the rows of a track call: one in the table of the event, one in tracks.
+func (b *batch) track(src *source) error {
+	tracks, t := src.table(b.d, tableTracks, trackLayout), src.ofEvent(b.d, b.env.event)
+	b.event = ""
+	if t == nil {
+		b.notices.add(Unnamed, tableTracks, "", 1)
+		if !b.walk(tracks, 0) {
+			return errBroken
+		}
+	} else {
+		b.event = t.name
+		if !b.walk(t, b.env.properties) {
+			return errBroken
+		}
+		b.row(t, b.env.id, true)
+	}
+	r := b.row(tracks, b.env.id, false)
+	if r != nil && (t == nil || t.refused) {
+		b.keepProperties(tracks, r)
+	}
+	return nil
+}
+
+// keepProperties keeps the properties of an event without a table.
+func (b *batch) keepProperties(t *table, r *row) {
+	if b.env.properties == 0 {
+		return
+	}
+	jsontext.EachMember(b.body[b.env.properties:], func(key, value string) bool {
+		if value != "null" {
+			t.stray(r, stray{cloned(key), b.data.tidy(value)})
+		}
+		return true
+	})
+}
+
+// object makes the row of an object.
+func (b *batch) object(src *source) error {
+	e := &b.env
+	t := src.ofCollection(b.d, e.collection)
+	switch {
+	case t == nil:
+		return &analytics.InvalidError{Field: "collection", Reason: "has no letter or digit of ASCII to name a table"}
+	case t.refused:
+		return &analytics.InvalidError{Field: "collection", Reason: "would be one table more than MaxTables"}
+	case e.objectID == "":
+		return &analytics.InvalidError{Field: "id", Reason: "is required"}
+	}
+	e.context = 0
+	if !b.walk(t, e.properties) {
+		return errBroken
+	}
+	b.row(t, e.objectID, true)
+	return nil
+}
+
+// walk reads the containers of an event into leaves.
+func (b *batch) walk(t *table, at int) bool {
+	b.at = at
+	b.data.reset(b.careful)
+	b.context.reset(b.careful)
+	ok := at == 0 || b.data.walk(t.data, b.body, at) >= 0
+	if b.env.context != 0 {
+		ok = ok && b.context.walk(t.source.context, b.body, b.env.context) >= 0
+	}
+	if ok && !b.careful && (b.data.twice || b.context.twice) {
+		b.careful = true
+		return b.walk(t, at)
+	}
+	if n := b.data.nuls + b.context.nuls; n > 0 && !b.told {
+		b.told = true
+		b.notices.add(ReplacedNUL, "", "", n)
+	}
+	return ok
+}
+
+// row adds a row to a table, and returns it, or nil if there is to be none. withData
+// are properties or traits; the context belongs to every row.
+func (b *batch) row(t *table, key string, withData bool) *row {
+	if !b.admit(t) {
+		return nil
+	}
+	r := row{event: b.index, from: int32(len(t.cells)), version: version{b.env.timestamp, b.env.received, b.env.id}}
+	t.rows = append(t.rows, r)
+	own := &t.rows[len(t.rows)-1]
+	ok := b.fill(t, own, key, withData)
+	if !ok { // two keys are one column
+		b.careful = true
+		t.cells = t.cells[:r.from]
+		b.walk(t, b.at)
+		*own = r
+		delete(t.strays, int32(len(t.rows)-1))
+		t.turn++
+		b.fill(t, own, key, withData)
+	}
+	own.to = int32(len(t.cells))
+	for i := r.from; i < own.to; i++ {
+		if v := &t.cells[i]; v.column >= 0 && v.kind != Null {
+			b.judge(t, own, t.columns[v.column], v)
+		}
+	}
+	return own
+}
+
+// admit tells whether a table takes a row, and sees to its contract where it does not
+// exist yet.
+func (b *batch) admit(t *table) bool {
+	switch {
+	case t.skipped:
+		return false
+	case t.refused:
+		b.notices.add(TableLimit, t.name, "", 1)
+		return false
+	case t.stored || t.contract == Evolve:
+	case t.contract == Freeze:
+		b.refuse(t, "")
+		return false
+	default:
+		b.notices.add(DiscardedRow, t.name, "", 1)
+		return false
+	}
+	if !t.touched {
+		t.touched = true
+		b.touched = append(b.touched, t)
+	}
+	return true
+}
+
+func (b *batch) refuse(t *table, column string) {
+	b.refused[int(b.index)] = true
+	b.notices.add(Refused, t.name, column, 1)
+}
+
+// fill sets the values of a row; false if two leaves are of one column, and have to be
+// brought into order first.
+func (b *batch) fill(t *table, r *row, key string, withData bool) bool {
+	t.turn++
+	e := &b.env
+	t.setText(colID, key)
+	t.setInt(colUUID, Int, idHash(key))
+	t.setInt(colUUIDTS, Time, b.now)
+	t.setInt(colReceivedAt, Time, e.received)
+	if !t.layout.objects {
+		t.setText(colAnonymousID, e.anonymousID)
+		t.setText(colUserID, e.userID)
+		t.setText(colGroupID, e.groupID)
+		t.setText(colPreviousID, e.previousID)
+		t.setText(colEvent, b.event)
+		t.setText(colEventText, e.event)
+		t.setText(colName, e.name)
+		t.setText(colCategory, e.category)
+		t.setInt(colOriginalTimestamp, Time, e.original)
+		t.setInt(colSentAt, Time, e.sent)
+		t.setInt(colTimestamp, Time, e.timestamp)
+	}
+	if withData && !b.leaves(t, r, ofData, &b.data) {
+		return false
+	}
+	return b.leaves(t, r, ofContext, &b.context)
+}
+
+// leaves adds the leaves of a container.
+func (b *batch) leaves(t *table, r *row, container int, w *walker) bool {
+	for i := range w.leaves {
+		l := &w.leaves[i]
+		at := t.columnOf(b.d, container, l.node)
+		if at < 0 {
+			if at == clashing && l.cell.kind != Null && !t.given(l.node.name) {
+				b.notices.add(ReservedName, t.name, l.node.name, 1)
+			}
+			continue
+		}
+		c := t.columns[at]
+		if c.turn == t.turn {
+			if !b.careful {
+				return false
+			}
+			t.cells[c.cell].column = -1
+		}
+		if c.turn, c.cell = t.turn, int32(len(t.cells)); !c.live {
+			c.from = l.node
+		}
+		t.cells = append(t.cells, l.cell)
+		t.cells[c.cell].column = at
+	}
+	for _, s := range w.strays {
+		b.notices.add(Unnamed, t.name, "", 1)
+		t.stray(r, s)
+	}
+	return true
+}
+
+// judge sees to what has no place: a new column, or a value that does not fit.
+func (b *batch) judge(t *table, r *row, c *column, v *cell) {
+	switch {
+	case c.Kind == v.kind, c.standard && !t.stored:
+	case c.Kind != Null || c.stored: // where a column of a foreign type takes nothing
+		if _, fits := v.fit(c.Kind); !fits {
+			b.misplaced(t, r, c, v, Misfit)
+		}
+	case t.stored && t.contract != Evolve, !c.live && t.live >= b.d.maxColumns():
+		b.misplaced(t, r, c, v, ColumnLimit)
+	default:
+		if !c.live {
+			c.live = true
+			t.live++
+		}
+		c.seen.add(v)
+		c.rows++
+	}
+}
+
+// misplaced does with a value what the contract says.
+func (b *batch) misplaced(t *table, r *row, c *column, v *cell, why NoticeKind) {
+	switch t.contract {
+	case Freeze:
+		b.refuse(t, c.Name)
+	case DiscardRow:
+		b.notices.add(DiscardedRow, t.name, c.Name, 1)
+		r.out = true
+	case DiscardValue:
+		b.notices.add(DiscardedValue, t.name, c.Name, 1)
+		v.column = -1
+	default:
+		b.notices.add(why, t.name, c.Name, 1)
+		v.lost, r.odd = true, true
+	}
+}

@@ -1,0 +1,159 @@
+package warehouse
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tributary-dev/analytics"
+)
+
+// rowsOf loads events into a batch without a database and returns what each table would
+// get: by id, the values by column.
+func rowsOf(t testing.TB, careful bool, events ...string) (map[string]map[string]map[string]Value, *batch) {
+	t.Helper()
+	d := &Destination{dialect: Dialect{MaxName: defaultName}, home: "shop"}
+	s := &source{name: "shop", tables: make(map[string]*table), tracks: make(map[string]*table), context: newTrie("context", defaultName)}
+	b := &batch{d: d, sources: map[string]*source{"shop": s}}
+	if careful {
+		b.begin()
+		for i, e := range events {
+			b.index, b.body, b.careful, b.told = int32(i), e, true, false
+			if err := b.add(&meta{accepted: 1, known: true}); err != nil {
+				b.invalid[i] = err
+			}
+		}
+	} else {
+		items := make([]analytics.Item, len(events))
+		for i, e := range events {
+			items[i] = analytics.Item{Body: []byte(e), Data: &meta{accepted: 1, known: true}}
+		}
+		b.prepare(items, 0)
+	}
+	tables := make(map[string]map[string]map[string]Value)
+	for _, table := range b.touched {
+		table.settle(b)
+		rows := b.kept(table)
+		tables[table.name] = make(map[string]map[string]Value)
+		into := make([]Value, len(rows.Columns()))
+		for i := range rows.Len() {
+			rows.Row(i, into)
+			row := make(map[string]Value)
+			for k, c := range rows.Columns() {
+				if into[k].Kind != Null {
+					row[c.Name] = into[k]
+				}
+			}
+			tables[table.name][into[0].S] = row
+		}
+	}
+	return tables, b
+}
+
+func track(properties string) string {
+	return `{"type":"track","messageId":"m","timestamp":"2026-05-02T18:04:05Z","event":"E","properties":` + properties + `}`
+}
+
+func TestLaterKeyWins(t *testing.T) {
+	for properties, want := range map[string]string{
+		`{"first_name":"b","firstName":"a"}`:                         "b",
+		`{"firstName":"a","first_name":"b"}`:                         "b",
+		`{"first_name":"c","firstName":"b","first":{"name":"a"}}`:    "c",
+		`{"firstName":"b","first":{"name":"a"}}`:                     "b",
+		`{"firstName":"b","first":{"name":"a"},"first_name":"c"}`:    "c",
+		`{"first_name":"b","first_name":"d","firstName":"a"}`:        "d",
+		`{"first\u005fname":"e","firstName":"a"}`:                    "e",
+		`{"firstName":1,"first_name":true,"first":{"name":"never"}}`: "true",
+	} {
+		tables, _ := rowsOf(t, false, track(properties))
+		v := tables["e"]["m"]["first_name"]
+		require.Equal(t, want, v.text(), properties)
+	}
+	tables, _ := rowsOf(t, false, track(`{"first_name":null,"firstName":"a"}`))
+	require.NotContains(t, tables["e"]["m"], "first_name", "null is a value, and the later one")
+}
+
+// The kind of a column does not come from a value that lost its place.
+func TestLoserHasNoKind(t *testing.T) {
+	tables, _ := rowsOf(t, false, track(`{"first_name":true,"firstName":"a"}`))
+	require.Equal(t, BoolValue(true), tables["e"]["m"]["first_name"])
+}
+
+func TestDynamicKeysBecomeJSON(t *testing.T) {
+	var events []string
+	for i := range 120 {
+		events = append(events, fmt.Sprintf(`{"type":"track","messageId":"m%d","event":"E","properties":{"plan":"p","scores":{"u%d":%d}}}`, i, i, i))
+	}
+	tables, b := rowsOf(t, false, events...)
+	require.Equal(t, JSONValue(`{"u7":7}`), tables["e"]["m7"]["scores"])
+	require.Equal(t, []Notice{{Kind: DynamicKeys, Table: "e", Column: "scores", Count: 1}}, b.notices.list())
+	require.Less(t, len(b.sources["shop"].tables["e"].columns), 30)
+}
+
+func TestKeysAreBounded(t *testing.T) {
+	d := &Destination{dialect: Dialect{MaxName: defaultName}, home: "shop"}
+	s := &source{name: "shop", tables: make(map[string]*table), tracks: make(map[string]*table), context: newTrie("context", defaultName)}
+	b := &batch{d: d, sources: map[string]*source{"shop": s}}
+	for load := range 30 {
+		var items []analytics.Item
+		for i := range 1000 {
+			items = append(items, analytics.Item{Data: &meta{known: true}, Body: []byte(track(fmt.Sprintf(`{"k%d_%d":1,"kept":1}`, load, i)))})
+		}
+		b.prepare(items, 0)
+		for _, table := range b.touched {
+			table.settle(b)
+			table.stored = true
+			for _, c := range table.columns {
+				c.stored = c.Kind != Null
+			}
+		}
+	}
+	require.LessOrEqual(t, s.tables["e"].data.size, maxNodes+1000)
+	require.LessOrEqual(t, len(s.tables["e"].columns), 2*maxNodes)
+	require.Contains(t, s.tables["e"].byName, "kept")
+	require.LessOrEqual(t, s.tables["e"].live, defaultColumns)
+}
+
+// The one pass over the bytes finds what the way through sorted keys finds, whatever the
+// event is, and neither fails in any other way than by an error.
+func FuzzFlatten(f *testing.F) {
+	for _, s := range []string{
+		track(`{"a":1,"b":{"c":[1,{"d":null}],"日本":{"x":1}},"e":"2026-05-02T18:04:05Z","n":1e400}`),
+		track(`{"first_name":"b","firstName":null,"first":{"name":1}}`),
+		track(`{ "a" : [ ] , "a":{} , "\u0000" : "\u0000", "context_ip":"p"}`),
+		`{"context":{"ip":"i","page":{"url":"u"}},"properties":{"context_ip":1},"event":"E","messageId":"m","type":"track"}`,
+		`{"type":"identify","messageId":"m","userId":"u","traits":{"id":1,"email":"e"}}`,
+		`{"type":"object","messageId":"m","collection":"c","id":"1","properties":{"a":1}}`,
+		`{"type":"page","messageId":"m","name":"n","properties":null}`, `{`, `[]`, `{"type":"track"}`, track(`{"a"`), track(`7`),
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, event string) {
+		got, fast := rowsOf(t, false, event)
+		if !json.Valid([]byte(event)) {
+			return
+		}
+		want, slow := rowsOf(t, true, event)
+		require.Equal(t, slow.invalid, fast.invalid)
+		if !slices.ContainsFunc(slices.Collect(maps.Keys(fast.notices)), func(n Notice) bool { return n.Kind == DynamicKeys }) {
+			require.Equal(t, without(want), without(got), event)
+		}
+	})
+}
+
+// without leaves out _unmapped, whose order follows that of the keys.
+func without(tables map[string]map[string]map[string]Value) map[string]map[string]map[string]Value {
+	for _, rows := range tables {
+		for _, row := range rows {
+			if v, ok := row["_unmapped"]; ok {
+				row["_unmapped"] = Value{Kind: JSON, N: int64(strings.Count(v.S, ":"))}
+			}
+		}
+	}
+	return tables
+}

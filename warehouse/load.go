@@ -1,0 +1,306 @@
+package warehouse
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tributary-dev/analytics"
+)
+
+// loader loads batches, one at a time. It keeps what it knows of the tables between two
+// of them.
+type loader struct {
+	d       *Destination
+	batch   batch
+	sources map[string]*source
+	version int64 // of the tables, when they were read
+	ready   bool  // the tables of the loader itself are there
+}
+
+// rowVersion is the row of _positions that counts changes of tables, so that another
+// loader learns of them.
+const rowVersion = "version"
+
+// rowSource begins the rows of _positions that name the schemas of further sources.
+const rowSource = "source."
+
+// load loads a batch. What it returns are the words of Deliver.
+func (l *loader) load(ctx context.Context, b *analytics.Batch) error {
+	s := Sync{Source: l.d.home, Log: b.Log.String(), From: b.From, To: b.To, Started: time.Now().UTC()}
+	s.ID = syncID(s.Started, s.Log, s.From)
+	failed, err := l.try(ctx, b, &s)
+	if err != nil {
+		l.sources, l.ready = nil, false // what was done to them was undone
+		err = fmt.Errorf("warehouse: %w", err)
+		l.fail(ctx, &s, err)
+		return err
+	}
+	l.report(&s)
+	return failed.OrNil()
+}
+
+func (l *loader) report(s *Sync) {
+	if l.d.OnSync != nil && (s.Events > 0 || s.Status == Failure) {
+		l.d.OnSync(*s)
+	}
+}
+
+// try loads a batch in one transaction. failed are the items that were refused.
+func (l *loader) try(ctx context.Context, b *analytics.Batch, s *Sync) (failed *analytics.BatchError, err error) {
+	failed = &analytics.BatchError{}
+	tx, err := l.d.Store.Begin(ctx, l.d.home)
+	if err != nil {
+		return failed, err
+	}
+	defer tx.Rollback() //nolint:errcheck // after Commit it does nothing, and before it there is an error already
+	next, _, err := l.position(ctx, tx, b.Log)
+	if err != nil || next >= b.To && b.To > b.From {
+		return failed, err
+	}
+	if err = l.open(ctx, tx, b.Items); err != nil {
+		return failed, err
+	}
+	work := &l.batch
+	work.d, work.sources, work.now = l.d, l.sources, s.Started.UnixMicro()
+	work.prepare(b.Items, next)
+	s.Events, s.Tables = work.events, make(map[string]int64)
+	ready := time.Now()
+	s.Prepare = ready.Sub(s.Started)
+	changed, err := l.write(ctx, tx, s)
+	if err != nil {
+		return failed, err
+	}
+	if changed {
+		l.version++
+	}
+	if err = l.advance(ctx, tx, b, changed); err != nil {
+		return failed, err
+	}
+	s.Notices, s.Status = work.notices.list(), Success
+	if len(s.Notices) > 0 {
+		s.Status = Partial
+	}
+	s.Finished = time.Now().UTC()
+	s.Load = s.Finished.Sub(ready)
+	if s.Events > 0 {
+		if err = l.d.record(ctx, tx, s); err != nil {
+			return failed, err
+		}
+	}
+	if err = tx.Commit(ctx); err != nil {
+		return failed, err
+	}
+	l.settle()
+	for i := range work.refused {
+		failed.Set(i, analytics.Permanent(errRefused))
+	}
+	for i, err := range work.invalid {
+		failed.Set(i, analytics.Permanent(err))
+	}
+	return failed, nil
+}
+
+var errRefused = errors.New("warehouse: the contract of a table has no place for it")
+
+// position reads how far a log was loaded.
+func (l *loader) position(ctx context.Context, tx Tx, log analytics.LogID) (next uint64, ok bool, err error) {
+	if !l.ready {
+		tables, err := tx.Tables(ctx, l.d.home)
+		if err != nil {
+			return 0, false, err
+		}
+		has := func(name string) bool {
+			for _, t := range tables {
+				if t.Name == name {
+					return true
+				}
+			}
+			return false
+		}
+		if !has(tablePositions) || !has(tableSyncs) {
+			return 0, false, nil
+		}
+		l.ready = true
+	}
+	version := int64(0)
+	err = tx.Read(ctx, l.d.home, tablePositions, []string{"id", "next"}, Query{Keys: []string{log.String(), rowVersion}}, func(v []Value) error {
+		if v[0].S == rowVersion {
+			version = v[1].N
+		} else {
+			next, ok = uint64(v[1].N), true
+		}
+		return nil
+	})
+	if version != l.version {
+		l.sources, l.version = nil, version
+	}
+	return next, ok, err
+}
+
+// open reads the tables of the sources that the items come from, as far as they are not
+// known.
+func (l *loader) open(ctx context.Context, tx Tx, items []analytics.Item) error {
+	if !l.ready {
+		if err := l.create(ctx, tx); err != nil {
+			return err
+		}
+	}
+	if l.sources == nil {
+		l.sources = make(map[string]*source)
+	}
+	if err := l.openSource(ctx, tx, l.d.home); err != nil || l.d.SourceOf == nil {
+		return err
+	}
+	for i := range items {
+		if err := l.openSource(ctx, tx, l.d.sourceOf(text(items[i].Body))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// create makes the tables of the loader.
+func (l *loader) create(ctx context.Context, tx Tx) error {
+	tables, err := tx.Tables(ctx, l.d.home)
+	if err != nil {
+		return err
+	}
+	have := make(map[string]bool)
+	for _, t := range tables {
+		have[t.Name] = true
+	}
+	for _, t := range []Table{{tablePositions, positionColumns}, {tableSyncs, syncColumns}} {
+		if !have[t.Name] {
+			if err := tx.Create(ctx, l.d.home, t); err != nil {
+				return err
+			}
+		}
+	}
+	l.ready = true
+	return nil
+}
+
+func (l *loader) openSource(ctx context.Context, tx Tx, name string) error {
+	if l.sources[name] != nil {
+		return nil
+	}
+	tables, err := tx.Tables(ctx, name)
+	if err != nil {
+		return err
+	}
+	s := &source{name: name, tables: make(map[string]*table), tracks: make(map[string]*table), context: newTrie("context", l.d.dialect.MaxName)}
+	for i := range tables {
+		stored := &tables[i]
+		if internal(stored.Name) {
+			continue
+		}
+		t := s.newTable(l.d, stored.Name, stem(stored))
+		t.stored = true
+		for _, c := range stored.Columns {
+			at := t.columns[t.addColumn(c)]
+			if at.stored = true; c.Kind == JSON && !at.standard {
+				t.data.whole[c.Name] = true
+				s.context.whole[c.Name] = true
+			}
+			if c.Kind == Null { // of a foreign type
+				at.live = true
+				t.live++
+			}
+		}
+	}
+	l.sources[name] = s
+	return nil
+}
+
+// write changes tables and writes the rows.
+func (l *loader) write(ctx context.Context, tx Tx, s *Sync) (changed bool, err error) {
+	b := &l.batch
+	for _, t := range b.touched {
+		added := t.settle(b)
+		switch {
+		case !t.stored:
+			columns := make([]Column, 0, len(t.layout.columns)+len(added))
+			for _, std := range t.layout.columns {
+				columns = append(columns, standardColumns[std])
+			}
+			changed = true
+			err = tx.Create(ctx, t.source.name, Table{Name: t.name, Columns: append(columns, added...)})
+		case len(added) > 0:
+			changed = true
+			err = tx.AddColumns(ctx, t.source.name, t.name, added)
+		}
+		if err != nil {
+			return changed, err
+		}
+		var n int64
+		if t.layout.objects {
+			n, err = b.upsert(ctx, tx, t)
+		} else if rows := b.kept(t); rows.Len() > 0 {
+			n, err = tx.Write(ctx, t.source.name, t.name, rows, Keep)
+		}
+		if err != nil {
+			return changed, err
+		}
+		if n > 0 {
+			s.Tables[l.tableName(t)] = n
+		}
+	}
+	return changed, nil
+}
+
+// tableName is how reports call a table.
+func (l *loader) tableName(t *table) string {
+	if t.source.name == l.d.home {
+		return t.name
+	}
+	return t.source.name + "." + t.name
+}
+
+// advance writes how far the log is loaded now.
+func (l *loader) advance(ctx context.Context, tx Tx, b *analytics.Batch, changed bool) error {
+	now := TimeValue(time.Now())
+	rows := plainRows{columns: positionColumns, values: [][]Value{{StringValue(b.Log.String()), IntValue(int64(b.To)), now}}}
+	if changed {
+		rows.values = append(rows.values, []Value{StringValue(rowVersion), IntValue(l.version), now})
+		for name := range l.sources {
+			if name != l.d.home {
+				rows.values = append(rows.values, []Value{StringValue(rowSource + name), {}, now})
+			}
+		}
+	}
+	_, err := tx.Write(ctx, l.d.home, tablePositions, rows, Replace)
+	return err
+}
+
+// settle enters what is in the database now.
+func (l *loader) settle() {
+	for _, t := range l.batch.touched {
+		t.stored = true
+		for _, c := range t.columns {
+			if c.Kind != Null {
+				c.stored = true
+			}
+		}
+	}
+}
+
+// fail writes a load that failed into the history, if the database takes that.
+func (l *loader) fail(ctx context.Context, s *Sync, cause error) {
+	s.Status, s.Error, s.Finished, s.Tables, s.Notices = Failure, cause.Error(), time.Now().UTC(), nil, nil
+	defer l.report(s)
+	tx, err := l.d.Store.Begin(ctx, l.d.home)
+	if err != nil {
+		return
+	}
+	defer tx.Rollback() //nolint:errcheck // after Commit it does nothing, and before it there is an error already
+	if _, _, err := l.position(ctx, tx, analytics.LogID{}); err != nil || !l.ready {
+		l.ready = false
+		return
+	}
+	if err := l.d.record(ctx, tx, s); err != nil {
+		return
+	}
+	_ = tx.Commit(ctx) // the load itself has failed, and that is reported
+}

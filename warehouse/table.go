@@ -1,0 +1,446 @@
+package warehouse
+
+import (
+	"slices"
+	"strings"
+)
+
+// standard columns are those that an event or object gives to a table by itself.
+type standard uint8
+
+const (
+	colID standard = iota
+	colAnonymousID
+	colUserID
+	colGroupID
+	colPreviousID
+	colEvent
+	colEventText
+	colName
+	colCategory
+	colOriginalTimestamp
+	colSentAt
+	colReceivedAt
+	colTimestamp
+	colUUID
+	colUUIDTS
+	colUnmapped
+	colNewest
+	standards
+)
+
+var standardColumns = [standards]Column{
+	{"id", String}, {"anonymous_id", String}, {"user_id", String}, {"group_id", String}, {"previous_id", String},
+	{"event", String}, {"event_text", String}, {"name", String}, {"category", String},
+	{"original_timestamp", Time}, {"sent_at", Time}, {"received_at", Time}, {"timestamp", Time},
+	{"uuid", Int}, {"uuid_ts", Time}, {"_unmapped", JSON}, {"_newest", JSON},
+}
+
+// The tables that every source has.
+const (
+	tableIdentifies = "identifies"
+	tableUsers      = "users"
+	tableGroups     = "groups"
+	tableAccounts   = "accounts"
+	tablePages      = "pages"
+	tableScreens    = "screens"
+	tableTracks     = "tracks"
+	tableAliases    = "aliases"
+)
+
+// fixed tells whether a name is that of a table that every source has.
+func fixed(name string) bool {
+	switch name {
+	case tableIdentifies, tableUsers, tableGroups, tableAccounts, tablePages, tableScreens, tableTracks, tableAliases:
+		return true
+	}
+	return false
+}
+
+// layout is a kind of table.
+type layout struct {
+	columns []standard
+	objects bool // rows are objects, of which the newest values count
+}
+
+func events(own ...standard) *layout {
+	front := []standard{colID, colAnonymousID, colUserID}
+	back := []standard{colOriginalTimestamp, colSentAt, colReceivedAt, colTimestamp, colUUID, colUUIDTS, colUnmapped}
+	return &layout{columns: slices.Concat(front, own, back)}
+}
+
+var (
+	identifyLayout = events()
+	groupLayout    = events(colGroupID)
+	aliasLayout    = events(colPreviousID)
+	trackLayout    = events(colEvent, colEventText)
+	pageLayout     = events(colName, colCategory)
+	objectLayout   = &layout{
+		columns: []standard{colID, colReceivedAt, colUUID, colUUIDTS, colUnmapped, colNewest}, objects: true,
+	}
+)
+
+// source is what is known of a schema.
+type source struct {
+	name    string
+	tables  map[string]*table
+	tracks  map[string]*table // by name of the event as sent
+	context *trie
+}
+
+// table is one of a schema: its columns, and the rows of the load at work.
+type table struct {
+	source   *source
+	name     string
+	layout   *layout
+	contract Contract
+	stored   bool // in the database
+	refused  bool // one too many, or not to be made
+	skipped  bool // by Only or Skip
+
+	columns []*column
+	byName  map[string]int32
+	std     [standards]int32 // where the standard columns are; -1: not in this table
+	live    int              // columns that are in the database or will be
+	data    *trie            // of properties or traits
+	of      [2][]int32       // the column of each node of data and of the context, and one more
+
+	rows    []row
+	cells   []cell
+	strays  map[int32][]stray // by row
+	turn    int64             // of filling a row
+	touched bool
+}
+
+// What table.of says besides a column.
+const (
+	unknown  = 0
+	unwanted = -1 // by Only or Skip
+	clashing = -2 // named like a standard column
+)
+
+// The containers of an event, as indices of table.of.
+const (
+	ofData = iota
+	ofContext
+)
+
+type column struct {
+	Column
+	stored   bool
+	standard bool
+	live     bool    // has a value, or is stored
+	seen     kindSet // of this load
+	rows     int32   // of this load that have a value
+	turn     int64   // in which it was last set
+	cell     int32   // and the cell
+	from     *node   // whose values they are
+	place    int32   // among the columns that are written; -1: not written
+}
+
+// row is one on its way into a table.
+type row struct {
+	from, to int32 // its cells
+	event    int32 // which of the batch
+	out      bool  // left out
+	odd      bool  // has cells that are lost, or strays
+	version  version
+}
+
+// newTable adds a table. Objects that events describe share the keys of those events.
+func (s *source) newTable(d *Destination, name string, l *layout) *table {
+	t := &table{source: s, name: name, layout: l, byName: make(map[string]int32), contract: d.contract(name)}
+	t.skipped = !selected(d.Only, d.Skip, s.name, name, "")
+	for i := range t.std {
+		t.std[i] = -1
+	}
+	if sibling := s.tables[siblings[name]]; sibling != nil {
+		t.data = sibling.data
+	} else {
+		t.data = newTrie("", d.dialect.MaxName)
+	}
+	s.tables[name] = t
+	return t
+}
+
+var siblings = map[string]string{
+	tableUsers: tableIdentifies, tableIdentifies: tableUsers, tableAccounts: tableGroups, tableGroups: tableAccounts,
+}
+
+// begin forgets the rows of the last load, and keys if there are too many.
+func (s *source) begin() {
+	if s.context.full() || len(s.tracks) > maxNodes {
+		s.context, s.tracks = s.context.anew(), make(map[string]*table)
+		for _, t := range s.tables {
+			t.of[ofContext] = nil
+		}
+	}
+	for name, t := range s.tables {
+		if t.refused { // there may be room now
+			delete(s.tables, name)
+			clear(s.tracks)
+			continue
+		}
+		if old := t.data; old.full() {
+			keys := old.anew()
+			for _, other := range s.tables {
+				if other.data == old {
+					other.data = keys
+					other.forget()
+				}
+			}
+		}
+		t.reset()
+	}
+}
+
+// table finds a table that every source has.
+func (s *source) table(d *Destination, name string, l *layout) *table {
+	if t := s.tables[name]; t != nil {
+		return t
+	}
+	return s.planned(d, name, l)
+}
+
+// ofEvent finds the table of a track call by the name of the event; nil if that is no
+// name.
+func (s *source) ofEvent(d *Destination, event string) *table {
+	t, known := s.tracks[event]
+	if !known {
+		t = s.named(d, event, trackLayout)
+		s.tracks[cloned(event)] = t
+	}
+	return t
+}
+
+// ofCollection finds the table of a collection of objects.
+func (s *source) ofCollection(d *Destination, collection string) *table {
+	return s.named(d, collection, objectLayout)
+}
+
+// named finds a table by the text that names it. A table that every source has, or one
+// of the other layout, is avoided by an underscore.
+func (s *source) named(d *Destination, text string, l *layout) *table {
+	name := identifier(snake(text), d.dialect.MaxName)
+	if name == "" {
+		return nil
+	}
+	for {
+		t := s.tables[name]
+		switch {
+		case fixed(name), t != nil && t.layout.objects != l.objects:
+			name = identifier("_"+name, d.dialect.MaxName)
+		case t == nil:
+			return s.planned(d, name, l)
+		default:
+			return t
+		}
+	}
+}
+
+// planned adds a table that is not in the database.
+func (s *source) planned(d *Destination, name string, l *layout) *table {
+	t := s.newTable(d, name, l)
+	t.refused = !fixed(name) && !t.skipped && s.size() > d.maxTables()
+	for _, std := range l.columns {
+		t.addColumn(standardColumns[std])
+	}
+	return t
+}
+
+// size is the number of tables that are there or are to be.
+func (s *source) size() int {
+	n := 0
+	for _, t := range s.tables {
+		if !t.skipped && !t.refused {
+			n++
+		}
+	}
+	return n
+}
+
+func (t *table) addColumn(c Column) int32 {
+	i := int32(len(t.columns))
+	col := &column{Column: c}
+	for std, s := range standardColumns {
+		if s.Name == c.Name && (c.Name[0] == '_' || slices.Contains(t.layout.columns, standard(std))) {
+			t.std[std], col.standard = i, true
+		}
+	}
+	if c.Kind != Null {
+		col.live = true
+		t.live++
+	}
+	t.columns, t.byName[c.Name] = append(t.columns, col), i
+	return i
+}
+
+// stem is what a stored table is by its columns.
+func stem(t *Table) *layout {
+	has := func(name string) bool { _, ok := t.Column(name); return ok }
+	switch {
+	case has("_newest"):
+		return objectLayout
+	case has("event_text"):
+		return trackLayout
+	case t.Name == tablePages, t.Name == tableScreens:
+		return pageLayout
+	case t.Name == tableGroups:
+		return groupLayout
+	case t.Name == tableAliases:
+		return aliasLayout
+	}
+	return identifyLayout
+}
+
+// reset forgets the rows of the last load.
+func (t *table) reset() {
+	t.rows, t.touched, t.strays = t.rows[:0], false, nil
+	clear(t.cells)
+	t.cells = t.cells[:0]
+	for _, c := range t.columns {
+		c.seen, c.rows = 0, 0
+	}
+}
+
+// forget forgets keys, and columns that are not in the database.
+func (t *table) forget() {
+	t.of = [2][]int32{}
+	columns := t.columns
+	t.columns, t.live = nil, 0
+	clear(t.byName)
+	for _, c := range columns {
+		if c.stored || c.standard {
+			t.columns[t.addColumn(c.Column)].stored = c.stored
+		}
+	}
+}
+
+// columnOf finds the column of a key, and plans it if there is none: it is made if a
+// value comes.
+func (t *table) columnOf(d *Destination, container int, n *node) int32 {
+	of := t.of[container]
+	if int(n.number) < len(of) && of[n.number] != unknown {
+		if at := of[n.number]; at > 0 {
+			return at - 1
+		} else {
+			return at
+		}
+	}
+	at := t.resolve(d, n.name)
+	if missing := int(n.number) + 1 - len(of); missing > 0 {
+		of = append(of, make([]int32, missing)...)
+	}
+	t.of[container] = of
+	if of[n.number] = at; at >= 0 {
+		of[n.number]++
+	}
+	return at
+}
+
+func (t *table) resolve(d *Destination, name string) int32 {
+	at, known := t.byName[name]
+	if known && t.columns[at].standard {
+		if !d.PrefixReserved {
+			return clashing
+		}
+		name = identifier("_"+name, d.dialect.MaxName)
+		at, known = t.byName[name]
+	}
+	if !selected(d.Only, d.Skip, t.source.name, t.name, name) {
+		return unwanted
+	}
+	if !known {
+		at = t.addColumn(Column{Name: cloned(name)})
+	}
+	return at
+}
+
+// setText sets a standard column, if the table has it and there is a text.
+func (t *table) setText(std standard, s string) {
+	if at := t.std[std]; at >= 0 && s != "" {
+		t.cells = append(t.cells, cell{column: at, kind: String, text: s})
+	}
+}
+
+func (t *table) setInt(std standard, kind Kind, n int64) {
+	if at := t.std[std]; at >= 0 {
+		t.cells = append(t.cells, cell{column: at, kind: kind, n: n})
+	}
+}
+
+// stray keeps a value without a column with the last row.
+func (t *table) stray(r *row, s stray) {
+	if t.strays == nil {
+		t.strays = make(map[int32][]stray)
+	}
+	i := int32(len(t.rows) - 1)
+	t.strays[i] = append(t.strays[i], s)
+	r.odd = true
+}
+
+// given tells whether libraries send a property beside the field of that name.
+func (t *table) given(name string) bool {
+	return t.layout == pageLayout && (name == "name" || name == "category")
+}
+
+// internal tells whether a table is none of data.
+func internal(name string) bool { return name == tablePositions || name == tableSyncs }
+
+// Contract says what happens to what has no place in a table: a table that does not
+// exist, a column that does not, a value that does not fit its column.
+type Contract string
+
+const (
+	// Evolve makes tables and columns; a value that does not fit is kept in _unmapped.
+	Evolve Contract = "evolve"
+
+	// Freeze refuses the event: it becomes a dead letter.
+	Freeze Contract = "freeze"
+
+	// DiscardValue leaves the value out; without a table, the row.
+	DiscardValue Contract = "discard_value"
+
+	// DiscardRow leaves the row out.
+	DiscardRow Contract = "discard_row"
+)
+
+func (c Contract) valid() bool {
+	switch c {
+	case "", Evolve, Freeze, DiscardValue, DiscardRow:
+		return true
+	}
+	return false
+}
+
+// selected tells whether patterns let a table or, with a name, a column pass.
+func selected(only, skip []string, source, table, column string) bool {
+	for _, p := range skip {
+		if matches(p, source, table, column, false) {
+			return false
+		}
+	}
+	for _, p := range only {
+		if matches(p, source, table, column, true) {
+			return true
+		}
+	}
+	return len(only) == 0
+}
+
+// matches compares a pattern. Of a table (no column), one that names a column matches if
+// open says so.
+func matches(pattern, source, table, column string, open bool) bool {
+	parts := strings.Split(pattern, ".")
+	for i, name := range [...]string{source, table, column} {
+		switch {
+		case i >= len(parts):
+			return true
+		case i == 2 && column == "":
+			return open
+		case parts[i] != "*" && parts[i] != name:
+			return false
+		}
+	}
+	return true
+}
