@@ -93,15 +93,6 @@ func (o *object) set(f field) {
 	o.fields = append(o.fields, f)
 }
 
-func (o *object) find(name string) *field {
-	for i := range o.fields {
-		if o.fields[i].name == name {
-			return &o.fields[i]
-		}
-	}
-	return nil
-}
-
 // objectsAtATime bounds what is read and written at a time.
 const objectsAtATime = 2000
 
@@ -132,6 +123,14 @@ func (b *batch) upsertSome(ctx context.Context, tx Tx, t *table, list []*object)
 			if f.column != nil && f.column.place < 0 {
 				f.column.place = int32(len(rows.columns))
 				rows.columns = append(rows.columns, f.column.Column)
+			}
+		}
+	}
+	if most := b.d.dialect.MaxRow; most > 0 && t.live*wideCell > most { // then rows are looked at as a whole
+		for _, c := range t.columns {
+			if c.live && !c.standard && c.place < 0 {
+				c.place = int32(len(rows.columns))
+				rows.columns = append(rows.columns, c.Column)
 			}
 		}
 	}
@@ -219,8 +218,7 @@ func (b *batch) merge(t *table, o *object, columns []Column, stored []Value) ([]
 	return row, nil
 }
 
-// narrowObject moves the last values of a row to _unmapped until it fits. Columns that
-// are not written are not counted: they were written beside others once.
+// narrowObject moves the last values of a row to _unmapped until it fits.
 func (b *batch) narrowObject(t *table, row []Value, columns []Column, unmapped map[string]string, most int) {
 	width := 2*wideCell + 2*8
 	for i := placeRest; i < len(row); i++ {

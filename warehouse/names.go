@@ -76,8 +76,9 @@ func identifier(name string, most int) string {
 }
 
 // reserved are the words that cannot name a column or table without quotes in
-// PostgreSQL, SQLite or Redshift.
+// PostgreSQL, SQLite or Redshift, with the columns that every table of PostgreSQL has.
 var reserved = words(`
+	cmax cmin ctid tableoid xmax xmin
 	aes128 aes256 add all allowdateformat alter always analyse analyze and any array as asc asymmetric authorization
 	autoincrement az64 backup between binary blanksasnull both bytedict case cast check collate collation column commit
 	concurrently constraint create credentials cross current_catalog current_date current_role current_schema

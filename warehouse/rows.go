@@ -37,16 +37,17 @@ func compareNames(a, b string) int {
 }
 
 // wideCell is the most bytes that a value takes in a row; longer ones stand elsewhere.
-const wideCell = 22
+const wideCell = 24
 
+// width is what MaxRow counts.
 func (v *Value) width() int {
 	switch v.Kind {
 	case Null:
 		return 0
-	case Bool:
-		return 1
-	case String, JSON:
-		return min(len(v.S)+4, wideCell)
+	case String:
+		return min((len(v.S)+8)&^7, wideCell)
+	case JSON:
+		return wideCell
 	}
 	return 8
 }

@@ -184,18 +184,28 @@ type Value struct {
 	S    string // String, JSON
 }
 
-// The values of each kind.
+// BoolValue makes a Bool.
 func BoolValue(b bool) Value {
 	if b {
 		return Value{Kind: Bool, N: 1}
 	}
 	return Value{Kind: Bool}
 }
-func IntValue(n int64) Value      { return Value{Kind: Int, N: n} }
-func FloatValue(f float64) Value  { return Value{Kind: Float, N: int64(math.Float64bits(f))} }
+
+// IntValue makes an Int.
+func IntValue(n int64) Value { return Value{Kind: Int, N: n} }
+
+// FloatValue makes a Float.
+func FloatValue(f float64) Value { return Value{Kind: Float, N: int64(math.Float64bits(f))} }
+
+// TimeValue makes a Time.
 func TimeValue(t time.Time) Value { return Value{Kind: Time, N: t.UnixMicro()} }
-func StringValue(s string) Value  { return Value{Kind: String, S: s} }
-func JSONValue(s string) Value    { return Value{Kind: JSON, S: s} }
+
+// StringValue makes a String.
+func StringValue(s string) Value { return Value{Kind: String, S: s} }
+
+// JSONValue makes a JSON.
+func JSONValue(s string) Value { return Value{Kind: JSON, S: s} }
 
 // Bool is the value of a Bool.
 func (v Value) Bool() bool { return v.N != 0 }
@@ -221,8 +231,8 @@ type Dialect struct {
 	MaxColumns int
 
 	// MaxRow is the most bytes of a row that cannot be stored elsewhere, where the
-	// database has such a limit: 8 for a number or a time, 1 for a Bool, at most 22 for
-	// a String or JSON (4 more than its length if that is less). What is over goes
-	// to _unmapped. Zero: no limit.
+	// database has such a limit: 8 for a Bool, a number or a time, 24 for JSON, for a
+	// String its length and 1 rounded up to 8, at most 24. What is over goes to _unmapped.
+	// Zero: no limit.
 	MaxRow int
 }

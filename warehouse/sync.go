@@ -8,6 +8,8 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"github.com/tributary-dev/analytics"
 )
 
 // A Sync is one load: the events of one range of a log, in one transaction.
@@ -43,13 +45,13 @@ type Sync struct {
 type Status string
 
 const (
-	// Success: all rows, or there were none.
+	// Success means: all rows, or there were none.
 	Success Status = "success"
 
-	// Partial: loaded, but there are notices.
+	// Partial means: loaded, but there are notices.
 	Partial Status = "partial"
 
-	// Failure: nothing was loaded; it is tried again.
+	// Failure means: nothing was loaded; it is tried again.
 	Failure Status = "failure"
 )
 
@@ -65,37 +67,41 @@ type Notice struct {
 type NoticeKind string
 
 const (
-	// Misfit: the value does not fit its column and is kept in _unmapped. See Retype.
+	// Misfit means: the value does not fit its column and is kept in _unmapped. See Retype.
 	Misfit NoticeKind = "misfit"
 
-	// ColumnLimit: the table has as many columns as it may; the value is kept in
+	// ColumnLimit means: the table has as many columns as it may; the value is kept in
 	// _unmapped.
 	ColumnLimit NoticeKind = "column_limit"
 
-	// TableLimit: the source has as many tables as it may; the properties are kept in
+	// TableLimit means: the source has as many tables as it may; the properties are kept in
 	// tracks._unmapped.
 	TableLimit NoticeKind = "table_limit"
 
-	// RowLimit: the row is wider than the database takes; the value is kept in _unmapped.
+	// RowLimit means: the row is wider than the database takes; the value is kept in _unmapped.
 	RowLimit NoticeKind = "row_limit"
 
-	// Unnamed: a key or an event name has neither letter nor digit of ASCII; the value is
+	// Unnamed means: a key or an event name has neither letter nor digit of ASCII; the value is
 	// kept in _unmapped.
 	Unnamed NoticeKind = "unnamed"
 
-	// DynamicKeys: an object brought ever new keys; its column takes it as JSON.
+	// DynamicKeys means: an object brought ever new keys; its column takes it as JSON.
 	DynamicKeys NoticeKind = "dynamic_keys"
 
-	// ReplacedNUL: a NUL in a string became U+FFFD.
+	// ReplacedNUL means: a NUL in a string became U+FFFD.
 	ReplacedNUL NoticeKind = "replaced_nul"
 
-	// ReservedName: a property is named like a standard column, and was discarded.
+	// ReservedName means: a property is named like a standard column, and was discarded.
 	ReservedName NoticeKind = "reserved_name"
 
-	// DiscardedValue, DiscardedRow and Refused are what the contract asks for.
+	// DiscardedValue means: the contract has left out a value.
 	DiscardedValue NoticeKind = "discarded_value"
-	DiscardedRow   NoticeKind = "discarded_row"
-	Refused        NoticeKind = "refused"
+
+	// DiscardedRow means: the contract has left out a row.
+	DiscardedRow NoticeKind = "discarded_row"
+
+	// Refused means: the contract has refused an event, which is a dead letter.
+	Refused NoticeKind = "refused"
 )
 
 // maxNotices bounds what one load reports; the rest is counted under no name.
@@ -192,20 +198,43 @@ func (d *Destination) record(ctx context.Context, tx Tx, s *Sync) error {
 		return nil
 	}
 	d.pruned = s.Started
-	var old []string
-	limit := Query{After: syncID(s.Started.Add(-d.keepSyncs()), "", 0), Limit: pruneRows}
-	err := tx.Read(ctx, d.home, tableSyncs, []string{"id"}, limit, func(v []Value) error {
-		old = append(old, cloned(v[0].S))
-		return nil
-	})
-	if err != nil || len(old) == 0 {
-		return err
-	}
-	_, err = tx.Delete(ctx, d.home, tableSyncs, "id", old)
-	return err
+	return d.prune(ctx, tx, s.Started.Add(-d.keepSyncs()))
 }
 
-// pruneRows is how many rows of the history go at a time.
+// prune removes what is older than before: of the history, and of the positions of logs
+// that have come to nothing since. A log in memory is a new one with each process, and
+// one that does go on after so long has its messages checked by their ids.
+func (d *Destination) prune(ctx context.Context, tx Tx, before time.Time) error {
+	var syncs, positions []string
+	limit := Query{After: syncID(before, "", 0), Limit: pruneRows}
+	err := tx.Read(ctx, d.home, tableSyncs, []string{"id"}, limit, func(v []Value) error {
+		syncs = append(syncs, cloned(v[0].S))
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	err = tx.Read(ctx, d.home, tablePositions, []string{"id", "loaded_at"}, Query{}, func(v []Value) error {
+		if v[1].Time().Before(before) && len(v[0].S) == 2*len(analytics.LogID{}) && len(positions) < pruneRows {
+			positions = append(positions, cloned(v[0].S))
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for table, ids := range map[string][]string{tableSyncs: syncs, tablePositions: positions} {
+		if len(ids) == 0 {
+			continue
+		}
+		if _, err := tx.Delete(ctx, d.home, table, "id", ids); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pruneRows is how many rows of a table go at a time.
 const pruneRows = 10_000
 
 // Syncs returns the history of loads, the newest first, at most limit; zero is all that

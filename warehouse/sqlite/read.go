@@ -1,0 +1,199 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/ncruces/go-sqlite3"
+
+	"github.com/tributary-dev/analytics/warehouse"
+)
+
+// Read reads in the order of the index of the key.
+func (t *Tx) Read(ctx context.Context, schema, name string, columns []string, q warehouse.Query, f func([]warehouse.Value) error) error {
+	name = tableName(schema, name)
+	var stopped error
+	before, whole := t.err, true
+	err := t.do(ctx, "read "+name, func(c *conn) error {
+		defer func() { whole = !c.GetAutocommit() }()
+		key, err := c.keyOf(name)
+		if err != nil {
+			return err
+		}
+		r := reader{conn: c, name: name, key: key, columns: columns, f: f}
+		err = r.read(q)
+		if r.stopped != nil {
+			stopped, err = r.stopped, nil
+		}
+		return err
+	})
+	if whole && !t.over {
+		t.err = before // reading changes nothing
+	}
+	if stopped != nil {
+		return stopped
+	}
+	return err
+}
+
+// keyOf is the first column of a table.
+func (c *conn) keyOf(name string) (key string, err error) {
+	err = c.rows("SELECT name FROM pragma_table_xinfo(?, 'main') WHERE cid = 0", []string{name}, func(s *sqlite3.Stmt) error {
+		key = s.ColumnText(0)
+		return nil
+	})
+	if err == nil && key == "" {
+		err = fmt.Errorf("there is no such table")
+	}
+	return key, err
+}
+
+// reader is one call of Read.
+type reader struct {
+	conn    *conn
+	name    string
+	key     string
+	columns []string
+	f       func([]warehouse.Value) error
+	stopped error // what f said
+
+	kinds  []warehouse.Kind
+	values []warehouse.Value
+}
+
+func (r *reader) read(q warehouse.Query) error {
+	if q.Keys == nil {
+		limit := -1
+		if q.Limit > 0 {
+			limit = q.Limit
+		}
+		return r.run("> ?", []string{q.After}, limit)
+	}
+	keys := slices.Compact(slices.Sorted(slices.Values(q.Keys)))
+	for _, some := range groups(keys) {
+		if err := r.run("IN ("+placeholders(len(some))+")", some, -1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// run reads the rows whose key meets a condition.
+func (r *reader) run(condition string, values []string, limit int) error {
+	key := appendName(append([]byte("r"), condition...), strconv.Itoa(limit))
+	key = appendName(key, r.name)
+	for _, column := range r.columns {
+		key = appendName(key, column)
+	}
+	s, err := r.conn.statement(key, len(values), func() string {
+		names := make([]string, len(r.columns))
+		for i, column := range r.columns {
+			names[i] = quote(column)
+		}
+		return fmt.Sprintf("SELECT %s FROM %s WHERE %s %s ORDER BY %[5]s LIMIT %[6]d",
+			strings.Join(names, ", "), table(r.name), quote(r.key), condition, quote(r.key), limit)
+	})
+	if err != nil {
+		return err
+	}
+	return each(s, values, r.row)
+}
+
+// row hands over a row.
+func (r *reader) row(s *sqlite3.Stmt) error {
+	if r.kinds == nil {
+		r.kinds = make([]warehouse.Kind, len(r.columns))
+		r.values = make([]warehouse.Value, len(r.columns))
+		for i := range r.kinds {
+			r.kinds[i] = kindOf(s.ColumnDeclType(i))
+		}
+	}
+	for i, kind := range r.kinds {
+		r.values[i] = value(s, i, kind)
+	}
+	r.stopped = r.f(r.values)
+	return r.stopped
+}
+
+// value is that of a column as a kind. Somebody else may have written what is none of
+// it: that is Null, unless nothing is lost.
+func value(s *sqlite3.Stmt, i int, kind warehouse.Kind) warehouse.Value {
+	typ := s.ColumnType(i)
+	switch {
+	case typ == sqlite3.NULL, typ == sqlite3.BLOB:
+	case kind == warehouse.String, kind == warehouse.JSON:
+		return warehouse.Value{Kind: kind, S: s.ColumnText(i)}
+	case kind == warehouse.Time && typ == sqlite3.TEXT:
+		if micros, ok := parseTime(s.ColumnText(i)); ok {
+			return warehouse.Value{Kind: kind, N: micros}
+		}
+	case kind == warehouse.Int && typ == sqlite3.INTEGER:
+		return warehouse.IntValue(s.ColumnInt64(i))
+	case kind == warehouse.Bool && typ == sqlite3.INTEGER:
+		return warehouse.BoolValue(s.ColumnInt64(i) != 0)
+	case kind == warehouse.Float && (typ == sqlite3.FLOAT || typ == sqlite3.INTEGER):
+		if f := s.ColumnFloat(i); !math.IsInf(f, 0) {
+			return warehouse.FloatValue(f)
+		}
+	}
+	return warehouse.Value{}
+}
+
+// Delete removes rows by the values of a column.
+func (t *Tx) Delete(ctx context.Context, schema, name, column string, values []string) (deleted int64, err error) {
+	name = tableName(schema, name)
+	err = t.do(ctx, "delete from "+name, func(c *conn) error {
+		for _, some := range groups(values) {
+			n, err := c.delete(name, column, some)
+			if err != nil {
+				return err
+			}
+			deleted += n
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	return deleted, nil
+}
+
+func (c *conn) delete(name, column string, values []string) (int64, error) {
+	key := appendName(appendName(fmt.Appendf(nil, "d%d", len(values)), name), column)
+	s, err := c.statement(key, len(values), func() string {
+		return fmt.Sprintf("DELETE FROM %s WHERE %s IN (%s)", table(name), quote(column), placeholders(len(values)))
+	})
+	if err != nil {
+		return 0, err
+	}
+	if err := each(s, values, func(*sqlite3.Stmt) error { return nil }); err != nil {
+		return 0, err
+	}
+	return c.Changes(), nil
+}
+
+// groups cuts values into lists for IN, of few lengths, so that few statements are kept:
+// the last value is there again until one is reached.
+func groups(values []string) (all [][]string) {
+	const most = 4096
+	for len(values) > most {
+		all = append(all, values[:most])
+		values = values[most:]
+	}
+	if len(values) == 0 {
+		return all
+	}
+	n := 1
+	for n < len(values) {
+		n *= 8
+	}
+	last := slices.Clone(values)
+	for len(last) < n {
+		last = append(last, values[len(values)-1])
+	}
+	return append(all, last)
+}

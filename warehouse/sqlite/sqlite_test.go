@@ -1,0 +1,30 @@
+package sqlite_test
+
+import (
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tributary-dev/analytics/warehouse"
+	"github.com/tributary-dev/analytics/warehouse/sqlite"
+	"github.com/tributary-dev/analytics/warehouse/warehousetest"
+)
+
+func TestConforms(t *testing.T) {
+	warehousetest.Run(t, setup())
+}
+
+func setup() warehousetest.Setup {
+	return warehousetest.Setup{
+		New: func(t *testing.T) warehouse.Store {
+			return &sqlite.Store{Path: filepath.Join(t.TempDir(), "events.db")}
+		},
+		Again: func(_ *testing.T, first warehouse.Store) warehouse.Store {
+			return &sqlite.Store{Path: first.(*sqlite.Store).Path}
+		},
+		OneWriter: true,
+	}
+}
+
+var _ = require.NoError
