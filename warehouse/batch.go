@@ -19,6 +19,8 @@ type batch struct {
 	notices notices
 	events  int
 	touched []*table
+	spare   []rowStore // memory of tables that were loaded before
+	room    int        // cells that it has room for
 
 	// Of the event at work:
 	index         int32
@@ -54,13 +56,15 @@ func (b *batch) prepare(items []analytics.Item, next uint64) {
 				b.invalid[i] = err
 			}
 		}
+		for _, t := range b.touched {
+			t.count(b)
+		}
 		dynamic := b.foldDynamicKeys()
 		if dynamic == nil {
 			break
 		}
 		b.notices = dynamic // what the second pass finds no more
 	}
-	b.body = ""
 }
 
 // mostPasses bounds how often a load is read again because of dynamic keys.
@@ -71,6 +75,42 @@ func (b *batch) begin() {
 	for _, s := range b.sources {
 		s.begin()
 	}
+}
+
+// rowStore is what the rows of a table are kept in.
+type rowStore struct {
+	rows  []row
+	cells []cell
+}
+
+// mostSpare is how many cells there is room for between two loads, of 32 bytes each. A
+// load of usual events has 400,000.
+const mostSpare = 512 << 10
+
+// lend gives a table memory that another one has given back.
+func (b *batch) lend(t *table) {
+	if n := len(b.spare); n > 0 && t.cells == nil {
+		last := b.spare[n-1]
+		b.spare = b.spare[:n-1]
+		b.room -= cap(last.cells)
+		t.rows, t.cells = last.rows[:0], last.cells[:0]
+	}
+}
+
+// release lets go of the events of the load, and of memory beyond what the next one needs.
+func (b *batch) release() {
+	for _, t := range b.touched {
+		clear(t.cells)
+		clear(t.rows)
+		if room := cap(t.cells); b.room+room <= mostSpare {
+			b.spare = append(b.spare, rowStore{t.rows, t.cells})
+			b.room += room
+		}
+		t.rows, t.cells, t.strays = nil, nil, nil
+	}
+	b.data.release()
+	b.context.release()
+	b.env, b.body, b.event = envelope{}, "", ""
 }
 
 // text looks at bytes that nobody changes.
@@ -257,6 +297,7 @@ func (b *batch) admit(t *table) bool {
 	if !t.touched {
 		t.touched = true
 		b.touched = append(b.touched, t)
+		b.lend(t)
 	}
 	return true
 }
@@ -300,8 +341,8 @@ func (b *batch) leaves(t *table, r *row, container int, w *walker) bool {
 		l := &w.leaves[i]
 		at := t.columnOf(b.d, container, l.node)
 		if at < 0 {
-			if at == clashing && l.cell.kind != Null && !t.given(l.node.name) {
-				b.notices.add(ReservedName, t.name, l.node.name, 1)
+			if at == clashing && l.cell.kind != Null && !t.given(l.node.path) {
+				b.notices.add(ReservedName, t.name, l.node.path, 1)
 			}
 			continue
 		}
@@ -312,7 +353,7 @@ func (b *batch) leaves(t *table, r *row, container int, w *walker) bool {
 			}
 			t.cells[c.cell].column = -1
 		}
-		if c.turn, c.cell = t.turn, int32(len(t.cells)); !c.live {
+		if c.turn, c.cell = t.turn, int32(len(t.cells)); c.Kind == Null {
 			c.from = l.node
 		}
 		t.cells = append(t.cells, l.cell)
@@ -333,15 +374,8 @@ func (b *batch) judge(t *table, r *row, c *column, v *cell) {
 		if _, fits := v.fit(c.Kind); !fits {
 			b.misplaced(t, r, c, v, Misfit)
 		}
-	case t.stored && t.contract != Evolve, !c.live && t.live >= b.d.maxColumns():
+	case t.stored && t.contract != Evolve:
 		b.misplaced(t, r, c, v, ColumnLimit)
-	default:
-		if !c.live {
-			c.live = true
-			t.live++
-		}
-		c.seen.add(v)
-		c.rows++
 	}
 }
 

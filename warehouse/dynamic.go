@@ -8,21 +8,38 @@ const dynamicKeys = 100
 // take each of them as JSON. If there is one it returns the notices, and the load is to
 // be read again.
 func (b *batch) foldDynamicKeys() (found notices) {
+	type object struct {
+		table *table
+		node  *node
+		data  bool // it stands in properties or traits, not in the context
+	}
+	var objects []object
 	for _, t := range b.touched {
 		for _, n := range t.dynamic() {
-			if found == nil {
-				found = notices{}
-				for notice, count := range b.notices {
-					if notice.Kind == DynamicKeys {
-						found[notice] = count
-					}
-				}
-			}
-			found.add(DynamicKeys, t.name, n.name, 1)
-			t.takeWhole(n)
+			objects = append(objects, object{t, n, n.root() != &t.source.context.root})
 		}
 	}
+	if len(objects) == 0 {
+		return nil
+	}
+	found = notices{}
+	for notice, count := range b.notices {
+		if notice.Kind == DynamicKeys {
+			found[notice] = count
+		}
+	}
+	for _, o := range objects { // two tables may have found the same
+		found.add(DynamicKeys, o.table.name, o.node.name, 1)
+		o.table.takeWhole(o.node.name, o.data)
+	}
 	return found
+}
+
+func (n *node) root() *node {
+	for n.parent != nil {
+		n = n.parent
+	}
+	return n
 }
 
 // dynamic returns the innermost objects with too many new columns.
@@ -59,16 +76,12 @@ func (n *node) anyBelow(counts map[*node]int) bool {
 	return false
 }
 
-// takeWhole makes the column of n one of JSON, for all tables that know the key.
-func (t *table) takeWhole(n *node) {
-	root := n
-	for root.parent != nil {
-		root = root.parent
-	}
+// takeWhole makes the column of an object one of JSON, for all tables that know the key.
+func (t *table) takeWhole(name string, data bool) {
 	s := t.source
-	if root == &s.context.root {
+	if !data {
 		s.context = s.context.anew()
-		s.context.whole[n.name] = true
+		s.context.whole[name] = true
 		for _, other := range s.tables {
 			other.forget()
 		}
@@ -76,7 +89,7 @@ func (t *table) takeWhole(n *node) {
 	}
 	old := t.data
 	keys := old.anew()
-	keys.whole[n.name] = true
+	keys.whole[name] = true
 	for _, other := range s.tables {
 		if other.data == old {
 			other.data = keys

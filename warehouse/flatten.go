@@ -40,6 +40,12 @@ func (w *walker) reset(careful bool) {
 	w.turn++
 }
 
+// release lets go of the event.
+func (w *walker) release() {
+	clear(w.leaves[:cap(w.leaves)])
+	w.strays = nil
+}
+
 // walk reads the container at i and returns its end, or -1 if it is broken. What is no
 // object is an empty one.
 func (w *walker) walk(t *trie, s string, i int) int {

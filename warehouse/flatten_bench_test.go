@@ -45,6 +45,7 @@ func BenchmarkFlatten(b *testing.B) {
 				c.stored = true
 			}
 		}
+		work.release()
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(items)), "ns/event")
 	b.ReportMetric(float64(len(s.tables["order_completed"].columns)), "columns")

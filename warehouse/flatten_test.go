@@ -28,6 +28,9 @@ func rowsOf(t testing.TB, careful bool, events ...string) (map[string]map[string
 				b.invalid[i] = err
 			}
 		}
+		for _, table := range b.touched {
+			table.count(b)
+		}
 	} else {
 		items := make([]analytics.Item, len(events))
 		for i, e := range events {

@@ -62,7 +62,9 @@ func (b *batch) objects(t *table) []*object {
 			col := t.columns[c.column]
 			f := field{name: col.Name, column: col, version: r.version}
 			if c.lost {
-				f.json = c.json()
+				if f.json = c.json(); col.Kind == Null {
+					f.column = nil // it is not made
+				}
 			} else {
 				f.value, _ = c.fit(col.Kind)
 			}

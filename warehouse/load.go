@@ -64,6 +64,7 @@ func (l *loader) try(ctx context.Context, b *analytics.Batch, s *Sync) (failed *
 	}
 	work := &l.batch
 	work.d, work.sources, work.now = l.d, l.sources, s.Started.UnixMicro()
+	defer work.release()
 	work.prepare(b.Items, next)
 	s.Events, s.Tables = work.events, make(map[string]int64)
 	ready := time.Now()

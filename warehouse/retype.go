@@ -27,8 +27,9 @@ const retypeRows = 5000
 const retypeColumn = "_retyped"
 
 // Retype gives a column of Source another kind, in one transaction. Values that fit it
-// are converted, as when they are loaded; those in _unmapped that fit come back, and
-// those that fit no longer go there. Loads wait meanwhile.
+// are converted, as when they are loaded, and a text that is the JSON of such a value, or a
+// time, becomes that; those in _unmapped that fit come back, and those that fit no longer
+// go there. Loads wait meanwhile.
 func (d *Destination) Retype(ctx context.Context, table, column string, kind Kind) (Retyped, error) {
 	r := retype{table: table, column: column, kind: kind}
 	err := d.within(ctx, func(tx Tx) error { return d.retype(ctx, tx, &r) })
@@ -161,6 +162,9 @@ func (r *retype) row(key string, value, unmapped Value) []Value {
 func (r *retype) parsed(c cell) Value {
 	if r.old != String || c.kind != String && c.kind != Time {
 		return Value{}
+	}
+	if micros, ok := timestamp(c.text); ok && r.kind == Time {
+		return Value{Kind: Time, N: micros}
 	}
 	text := strings.TrimSpace(c.text)
 	if text == "" || jsontext.SkipValue(text, 0, 0) != len(text) || text[0] == '"' {

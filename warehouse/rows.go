@@ -2,20 +2,59 @@ package warehouse
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/tributary-dev/analytics/internal/jsontext"
 )
 
-// settle gives new columns their kinds, finds rows that are too wide, and returns the
-// columns that are new in the order in which they are made.
-func (t *table) settle(b *batch) (added []Column) {
-	for _, c := range t.columns {
-		if c.live && c.Kind == Null && !c.stored {
-			c.Kind = c.seen.join(c.Name)
-			added = append(added, c.Column)
+// count looks at the values of new columns, in rows that are kept.
+func (t *table) count(b *batch) {
+	if !slices.ContainsFunc(t.columns, (*column).planned) {
+		return
+	}
+	for i := range t.rows {
+		r := &t.rows[i]
+		if r.out || b.refused[int(r.event)] {
+			continue
+		}
+		for k := r.from; k < r.to; k++ {
+			v := &t.cells[k]
+			if v.column < 0 || v.kind == Null || v.lost {
+				continue
+			}
+			if c := t.columns[v.column]; c.planned() {
+				c.live = true
+				c.seen.add(v)
+				c.rows++
+			}
 		}
 	}
-	slices.SortFunc(added, func(a, b Column) int { return compareNames(a.Name, b.Name) })
+}
+
+// planned tells whether a column is not in the database.
+func (c *column) planned() bool { return c.Kind == Null && !c.stored }
+
+// settle gives new columns their kinds, finds rows that are too wide, and returns the
+// columns that are new in the order in which they are made: that of their names, by which
+// those are chosen for which there is room.
+func (t *table) settle(b *batch) (added []Column) {
+	var fresh []*column
+	for _, c := range t.columns {
+		if c.live && c.planned() {
+			fresh = append(fresh, c)
+		}
+	}
+	slices.SortFunc(fresh, func(a, b *column) int { return strings.Compare(a.Name, b.Name) })
+	room := max(b.d.maxColumns()-t.live, 0)
+	if len(fresh) > room {
+		b.refuseColumns(t, fresh[room:])
+		fresh = fresh[:room]
+	}
+	for _, c := range fresh {
+		c.Kind = c.seen.join(c.Name)
+		added = append(added, c.Column)
+	}
+	t.live += len(fresh)
 	if most := b.d.dialect.MaxRow; most > 0 && !t.layout.objects {
 		for i := range t.rows {
 			if r := &t.rows[i]; int(r.to-r.from)*wideCell > most {
@@ -26,14 +65,27 @@ func (t *table) settle(b *batch) (added []Column) {
 	return added
 }
 
-func compareNames(a, b string) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
+// refuseColumns moves the values of columns for which there is no room to _unmapped.
+func (b *batch) refuseColumns(t *table, refused []*column) {
+	for _, c := range refused {
+		c.live = false
 	}
-	return 0
+	for i := range t.rows {
+		r := &t.rows[i]
+		if r.out || b.refused[int(r.event)] {
+			continue
+		}
+		for k := r.from; k < r.to; k++ {
+			v := &t.cells[k]
+			if v.column < 0 || v.kind == Null || v.lost {
+				continue
+			}
+			if c := t.columns[v.column]; c.planned() && !c.live {
+				v.lost, r.odd = true, true
+				b.notices.add(ColumnLimit, t.name, c.Name, 1)
+			}
+		}
+	}
 }
 
 // wideCell is the most bytes that a value takes in a row; longer ones stand elsewhere.

@@ -101,7 +101,7 @@ type table struct {
 	columns []*column
 	byName  map[string]int32
 	std     [standards]int32 // where the standard columns are; -1: not in this table
-	live    int              // columns that are in the database or will be
+	live    int              // columns that are in the database or will be, standard ones included
 	data    *trie            // of properties or traits
 	of      [2][]int32       // the column of each node of data and of the context, and one more
 
@@ -190,7 +190,9 @@ func (s *source) begin() {
 				}
 			}
 		}
-		t.reset()
+		if t.touched {
+			t.reset()
+		}
 	}
 }
 
@@ -299,7 +301,7 @@ func (t *table) reset() {
 	clear(t.cells)
 	t.cells = t.cells[:0]
 	for _, c := range t.columns {
-		c.seen, c.rows = 0, 0
+		c.seen, c.rows, c.live = 0, 0, c.Kind != Null || c.stored
 	}
 }
 
@@ -327,7 +329,7 @@ func (t *table) columnOf(d *Destination, container int, n *node) int32 {
 			return at
 		}
 	}
-	at := t.resolve(d, n.name)
+	at := t.resolve(d, n)
 	if missing := int(n.number) + 1 - len(of); missing > 0 {
 		of = append(of, make([]int32, missing)...)
 	}
@@ -338,15 +340,15 @@ func (t *table) columnOf(d *Destination, container int, n *node) int32 {
 	return at
 }
 
-func (t *table) resolve(d *Destination, name string) int32 {
-	at, known := t.byName[name]
-	if known && t.columns[at].standard {
+func (t *table) resolve(d *Destination, n *node) int32 {
+	name := n.name
+	if t.clashes(n.path) {
 		if !d.PrefixReserved {
 			return clashing
 		}
-		name = identifier("_"+name, d.dialect.MaxName)
-		at, known = t.byName[name]
+		name = identifier("_"+n.path, d.dialect.MaxName)
 	}
+	at, known := t.byName[name]
 	if !selected(d.Only, d.Skip, t.source.name, t.name, name) {
 		return unwanted
 	}
@@ -354,6 +356,16 @@ func (t *table) resolve(d *Destination, name string) int32 {
 		at = t.addColumn(Column{Name: cloned(name)})
 	}
 	return at
+}
+
+// clashes tells whether a name is that of a standard column of the table. Users never
+// have an anonymous id, though identifies has that column.
+func (t *table) clashes(name string) bool {
+	if t.name == tableUsers && name == standardColumns[colAnonymousID].Name {
+		return true
+	}
+	at, known := t.byName[name]
+	return known && t.columns[at].standard
 }
 
 // setText sets a standard column, if the table has it and there is a text.

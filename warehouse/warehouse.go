@@ -61,7 +61,7 @@ type Destination struct {
 	KeepSyncs time.Duration `json:"keepSyncs,omitempty"`
 
 	// OnSync is called after each load, also one that failed, by the goroutine that
-	// loads: it delays the next.
+	// loads: it delays the next, and must not call the destination's methods.
 	OnSync func(Sync) `json:"-"`
 
 	env     analytics.Env
