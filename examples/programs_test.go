@@ -20,13 +20,14 @@ func TestPrograms(t *testing.T) {
 		"devicemode":         "Each tool has every event that was for it once",
 		"testing":            `{"order_id":"o-1"}`,
 		"spool":              "2000 accepted = 2000 delivered",
+		"warehouse":          "the database that was rebuilt from it gives the same answers",
 
 		"quickstart -handler": "exactly once",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			cmd := exec.CommandContext(t.Context(), "go", append([]string{"run"}, strings.Fields("./"+name)...)...)
-			cmd.Env = append(os.Environ(), "TMPDIR="+t.TempDir()) // one of them leaves a file there
+			cmd.Env = append(os.Environ(), "TMPDIR="+t.TempDir()) // some leave files there
 			out, err := cmd.CombinedOutput()
 			require.NoError(t, err, "%s", out)
 			require.Contains(t, string(out), want)

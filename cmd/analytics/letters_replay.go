@@ -5,12 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"log/slog"
 	"maps"
-	"net/http"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/tributary-dev/analytics"
@@ -18,11 +14,9 @@ import (
 
 type letterReplay struct {
 	letterPath
-	WriteKey string        `env:"SEGMENT_WRITE_KEY" help:"Write key of the source. Give it in the environment, where other users cannot see it."`
-	Endpoint string        `env:"SEGMENT_ENDPOINT" help:"Where to send to: scheme, host and an optional prefix of the path. Empty means Segment."`
-	Region   string        `help:"Region of Segment, us or eu, where there is no endpoint."`
-	Timeout  time.Duration `default:"10m" help:"Give up after so long."`
-	Yes      bool          `help:"Do it. Without it the command says what it would do."`
+	cloudAt
+	Timeout time.Duration `default:"10m" help:"Give up after so long."`
+	Yes     bool          `help:"Do it. Without it the command says what it would do."`
 }
 
 // replayJSON is what became of a replay, or would.
@@ -41,25 +35,20 @@ type replayJSON struct {
 	Error       string         `json:"error,omitempty"`
 }
 
-// cloudName is the destination that the command knows how to make.
-const cloudName = analytics.IntegrationSegment
-
 // Run replays letters.
 func (cmd *letterReplay) Run(c *command) error {
 	if err := cmd.check(); err != nil {
 		return err
 	}
 	if cmd.Yes && cmd.WriteKey == "" {
-		return fmt.Errorf("%w: give the write key in SEGMENT_WRITE_KEY, or with --write-key", errUsage)
+		return errNoWriteKey
 	}
 	files, err := openLetters(cmd.Path)
 	if err != nil {
 		return err
 	}
 	defer closeLetters(files)
-	out := replayJSON{
-		Endpoint: cmp.Or(cmd.Endpoint, "Segment, region "+cmp.Or(cmd.Region, "us")), Reasons: map[string]int{}, Impossible: map[string]int{},
-	}
+	out := replayJSON{Endpoint: cmd.where(), Reasons: map[string]int{}, Impossible: map[string]int{}}
 	counts := make(reasonCounts)
 	out.Unreadable, err = cmd.each(c, files, func(l *analytics.DeadLetter) error {
 		if l.Destination != cloudName {
@@ -90,8 +79,6 @@ func (cmd *letterReplay) Run(c *command) error {
 	return cmp.Or(err, told(!fine))
 }
 
-var errUnauthorized = errors.New("the endpoint refuses the write key")
-
 // send replays the letters that are wanted by a client with nothing but the cloud mode,
 // which waits in memory.
 func (cmd *letterReplay) send(c *command, files []letterFile, out *replayJSON) error {
@@ -102,23 +89,11 @@ func (cmd *letterReplay) send(c *command, files []letterFile, out *replayJSON) e
 	bar := c.bar("replay", int64(out.Selected), false)
 	defer bar.clear()
 	complaints := &complaints{c: c, bar: bar}
-	client, err := analytics.New(analytics.Config{
-		WriteKey: cmd.WriteKey, Endpoint: cmd.Endpoint, Region: cmd.Region,
-		WhenFull: analytics.Block, HTTPClient: c.httpClient(), Logger: slog.New(slog.DiscardHandler),
-		DeadLetters: func(l analytics.DeadLetter) error {
-			complaints.add("%s: %s: %s", l.MessageID, l.Reason, l.Error)
-			return nil
-		},
-		OnOutcome: func(o analytics.Outcome) {
-			if o.Status == analytics.Paused {
-				cancel(errUnauthorized)
-			}
-		},
-	})
+	client, err := analytics.New(complaints.watched(cmd.config(c), func() { cancel(errUnauthorized) }))
 	if err != nil {
 		return fmt.Errorf("%w: %w", errUsage, err)
 	}
-	watched := complaints.watch(client)
+	watched := complaints.watch(client, cloudName, 0)
 	left := out.Selected
 	_, err = cmd.each(complaints.quiet(), files, func(l *analytics.DeadLetter) error {
 		if l.Destination != cloudName || left == 0 {
@@ -152,14 +127,6 @@ func (cmd *letterReplay) send(c *command, files []letterFile, out *replayJSON) e
 	return nil
 }
 
-// httpClient is the one of the library, or one over the transport of a test.
-func (c *command) httpClient() *http.Client {
-	if c.transport == nil {
-		return nil
-	}
-	return &http.Client{Transport: c.transport}
-}
-
 func (r *replayJSON) account(s analytics.DestinationStats) {
 	r.Delivered = s.Delivered
 	r.Filtered, r.Dropped = named(s.Filtered), named(s.Dropped)
@@ -171,57 +138,6 @@ func named(counts map[analytics.Reason]uint64) map[string]int {
 		out[reason.String()] = int(n)
 	}
 	return out
-}
-
-// complaints names what goes wrong, up to a number of lines, between two states of the
-// bar.
-type complaints struct {
-	c   *command
-	mu  sync.Mutex
-	bar *bar
-	n   int
-}
-
-func (p *complaints) add(format string, args ...any) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.n++; p.n <= mostComplaints {
-		p.bar.clear()
-		p.c.warn(format, args...)
-	}
-	if p.n == mostComplaints+1 {
-		p.bar.clear()
-		p.c.warn("and more")
-	}
-}
-
-// quiet is a command that does not name again the lines that cannot be read.
-func (p *complaints) quiet() *command { return &command{stderr: io.Discard} }
-
-// watch moves the bar as letters come to their end, until the function that it returns
-// is called.
-func (p *complaints) watch(client *analytics.Client) (stop func()) {
-	end, gone := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(gone)
-		tick := time.NewTicker(100 * time.Millisecond)
-		defer tick.Stop()
-		for {
-			select {
-			case <-end:
-				return
-			case <-tick.C:
-			}
-			s := client.Stats().Destinations[cloudName]
-			p.mu.Lock()
-			p.bar.set(int64(s.Delivered + analytics.Sum(s.Filtered) + analytics.Sum(s.Dropped)))
-			p.mu.Unlock()
-		}
-	}()
-	return func() {
-		close(end)
-		<-gone
-	}
 }
 
 func (r *replayJSON) print(c *command, yes bool) {

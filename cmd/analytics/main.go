@@ -1,6 +1,7 @@
-// Command analytics is for those who look after a spool (analytics.Spool) and the dead
-// letters of a client. It looks into them, also beside a process that works there, and
-// repairs them by hand. It also tells what the destinations of the library take:
+// Command analytics is for those who look after what a client keeps: its spool
+// (analytics.Spool) and dead letters, its warehouse and archive. It looks into them, also
+// beside a process that works there, repairs them by hand, and sends or loads what they
+// have again. It also tells what the destinations of the library take:
 //
 //	analytics spool ls DIR                          the slots of a spool
 //	analytics spool cat DIR                         the events in it, as NDJSON
@@ -9,17 +10,31 @@
 //	analytics spool drop-cursor DIR DESTINATION     forgets a destination that is gone
 //	analytics deadletter ls FILE|DIR                the dead letters, and why they died
 //	analytics deadletter replay FILE|DIR            sends those of the cloud mode again
+//	analytics warehouse status                      the latest loads, and what has no place
+//	analytics warehouse schema [TABLE]              the tables, or the columns of one
+//	analytics warehouse retype TABLE COLUMN KIND    gives a column another kind
+//	analytics warehouse sync --archive DIR          loads what an archive has
+//	analytics archive ls DIR                        the files of an archive
+//	analytics archive cat DIR                       the events in it, as NDJSON
+//	analytics archive verify DIR                    reads everything and names what is damaged
+//	analytics archive replay DIR --to TARGET        sends events again: to the cloud mode or a warehouse
+//	analytics archive forget DIR --user ID          erases somebody, in a warehouse too
 //	analytics destinations [NAME]                   the destinations, or the settings and limits of one
 //
-// Nothing is changed or sent without --yes: without it, drop-cursor and replay say what
-// they would do, and the others have no --yes since they only read. Reading takes no
-// locks and makes no files.
+// A warehouse is named by --store or ANALYTICS_WAREHOUSE: sqlite:PATH or
+// postgres://USER@HOST/DATABASE, and --source. No password is ever printed.
+//
+// Nothing is changed or sent without --yes: without it, the commands that could do so say
+// what they would do, and the others have no --yes since they only read. Reading takes
+// no locks and makes no files, but for that of a warehouse, which waits for the load that
+// is under way. What waits in a spool is in no warehouse and no archive yet.
 //
 // Tables are for people, with times in UTC; --json is for programs. Whatever comes from
-// files is escaped where it is not printable.
+// files is escaped where it is not printable. What takes long shows a bar on a terminal;
+// elsewhere a line every few seconds.
 //
-// It exits with 0 when all is well; with 1 when there is damage, or something could not
-// be read or done; with 2 when it was called wrongly.
+// It exits with 0 when all is well; with 1 when there is damage, the last load has
+// failed, or something could not be read or done; with 2 when it was called wrongly.
 package main
 
 import (
@@ -83,12 +98,27 @@ type grammar struct {
 		Replay letterReplay `cmd:"" help:"Send the letters of the cloud mode again."`
 	} `cmd:"" help:"Look into dead letters, and send them again."`
 
+	Warehouse struct {
+		Sync   warehouseSync   `cmd:"" help:"Load what an archive has."`
+		Status warehouseStatus `cmd:"" help:"Show the latest loads and what did not go into its place; exit with 1 if the last load has failed."`
+		Schema warehouseSchema `cmd:"" help:"List the tables of a source, or the columns of one."`
+		Retype warehouseRetype `cmd:"" help:"Give a column another kind, with the values in _unmapped that fit then."`
+	} `cmd:"" help:"Look into a warehouse, and load it."`
+
+	Archive struct {
+		Ls     archiveLs     `cmd:"" help:"List the files, or those that may have certain events, and count them by source."`
+		Cat    archiveCat    `cmd:"" help:"Print events as NDJSON."`
+		Verify archiveVerify `cmd:"" help:"Compare every file with its manifest and name what is damaged; exit with 1 if something is."`
+		Replay archiveReplay `cmd:"" help:"Send events again, to the cloud mode or a warehouse."`
+		Forget archiveForget `cmd:"" help:"Erase somebody, in a warehouse too."`
+	} `cmd:"" help:"Look into an archive, send what it has, and erase from it."`
+
 	Destinations destinations `cmd:"" help:"List the destinations that come with the library, or the settings and limits of one."`
 }
 
-const description = `Looks into spools and dead letters, also beside a running process, and repairs them by hand. Tells what destinations take.
+const description = `Looks into spools, dead letters, warehouses and archives, also beside a running process, and repairs them by hand. Sends, loads and erases what they have. Tells what destinations take.
 
-Nothing is changed or sent without --yes. Times are in UTC. Exit codes: 0 all is well; 1 there is damage, or something could not be read or done; 2 the command was called wrongly.`
+Nothing is changed or sent without --yes. Times are in UTC. Exit codes: 0 all is well; 1 there is damage, the last load has failed, or something could not be read or done; 2 the command was called wrongly.`
 
 // exited ends the program from within the parser, after it has printed help.
 type exited int

@@ -105,7 +105,7 @@ func bytesOf[N int | int64](n N) string {
 }
 
 // count writes a number with its noun.
-func count[N int | uint64](n N, noun string) string {
+func count[N int | int64 | uint64](n N, noun string) string {
 	if n == 1 {
 		return "1 " + noun
 	}
@@ -116,50 +116,6 @@ const timeFormat = "2006-01-02T15:04:05.000Z"
 
 // moment writes Unix milliseconds in UTC.
 func moment(ms int64) string { return time.UnixMilli(ms).UTC().Format(timeFormat) }
-
-// bar shows on a terminal how far something has got, and nothing elsewhere.
-type bar struct {
-	w         io.Writer // nil: nobody looks
-	what      string
-	done, all int64
-	shown     int64 // in thousandths
-	everDrawn bool
-	inBytes   bool
-}
-
-const barWidth = 30
-
-func (c *command) bar(what string, all int64, inBytes bool) *bar {
-	b := &bar{what: what, all: max(all, 1), inBytes: inBytes, shown: -1}
-	if c.terminal {
-		b.w = c.stderr
-	}
-	b.set(0)
-	return b
-}
-
-func (b *bar) add(n int64) { b.set(b.done + n) }
-
-func (b *bar) set(done int64) {
-	b.done = min(done, b.all)
-	if part := 1000 * b.done / b.all; b.w != nil && part != b.shown {
-		b.shown, b.everDrawn = part, true
-		full := int(barWidth * b.done / b.all)
-		of := fmt.Sprintf("%d of %d", b.done, b.all)
-		if b.inBytes {
-			of = bytesOf(b.done) + " of " + bytesOf(b.all)
-		}
-		fmt.Fprintf(b.w, "\r%s [%s%s] %3d%%  %s\x1b[K", b.what, strings.Repeat("#", full), strings.Repeat(".", barWidth-full), part/10, of)
-	}
-}
-
-// clear takes the bar away, so that something else can be printed.
-func (b *bar) clear() {
-	if b.everDrawn {
-		fmt.Fprint(b.w, "\r\x1b[K")
-		b.everDrawn, b.shown = false, -1
-	}
-}
 
 func isTerminal(f *os.File) bool {
 	info, err := f.Stat()

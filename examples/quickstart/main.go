@@ -22,6 +22,7 @@ import (
 
 	"github.com/tributary-dev/analytics"
 	"github.com/tributary-dev/analytics/analyticstest"
+	"github.com/tributary-dev/analytics/examples"
 )
 
 func main() {
@@ -71,7 +72,7 @@ const (
 // run replays the day to srv, which is at the URL endpoint, or behind httpClient if
 // that is not nil.
 func run(out io.Writer, srv receiver, endpoint string, httpClient *http.Client) error {
-	day, err := read()
+	day, err := examples.ShopDay()
 	if err != nil {
 		return err
 	}
@@ -89,13 +90,13 @@ func run(out io.Writer, srv receiver, endpoint string, httpClient *http.Client) 
 		return err
 	}
 
-	fmt.Fprintf(out, "Replaying %s events of %s.\n\n", grouped(len(day.events)), day.midnight.Format("Monday, 2 January 2006"))
+	fmt.Fprintf(out, "Replaying %s events of %s.\n\n", grouped(len(day.Events)), day.Midnight.Format("Monday, 2 January 2006"))
 	line := progress(out, client, srv)
 	start := time.Now()
 	mark := lineEvery
-	calls := make([]time.Duration, 0, len(day.events))
-	for _, e := range day.events {
-		clock := e.Timestamp.Sub(day.midnight)
+	calls := make([]time.Duration, 0, len(day.Events))
+	for _, e := range day.Events {
+		clock := e.Timestamp.Sub(day.Midnight)
 		for ; mark <= clock; mark += lineEvery {
 			time.Sleep(time.Until(start.Add(mark / speed)))
 			line(mark)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/tributary-dev/analytics"
 	"github.com/tributary-dev/analytics/analyticstest"
+	"github.com/tributary-dev/analytics/examples"
 )
 
 // progress prints the head of a table and returns what prints its lines.
@@ -51,7 +52,7 @@ func answers(log []analyticstest.Request) string {
 
 // result is what is known when the day is over.
 type result struct {
-	day   recording
+	day   *examples.Recording
 	calls []time.Duration // how long each call took
 	wall  time.Duration
 	stats analytics.Stats
@@ -65,7 +66,7 @@ func (r *result) account() analytics.DestinationStats {
 // print shows the account of the client beside what the receiver has.
 func (r *result) print(out io.Writer) {
 	recorded, received := make(map[analytics.Call]int), make(map[analytics.Call]int)
-	for _, e := range r.day.events {
+	for _, e := range r.day.Events {
 		recorded[e.Type]++
 		if r.srv.Copies(e.MessageID) > 0 {
 			received[e.Type]++
@@ -90,7 +91,7 @@ func (r *result) print(out io.Writer) {
 		{"retried requests", grouped(a.Retries), fmt.Sprintf("after %d × 503 and %d × 429", r.answered(http.StatusServiceUnavailable), r.answered(http.StatusTooManyRequests))},
 		{"unique received", grouped(r.srv.Unique()), ""},
 		{"duplicates seen", grouped(r.srv.Duplicates()), ""},
-		{"call, median", micros(quantile(r.calls, 0.50)), fmt.Sprintf("to check and encode %d bytes on average", r.day.bytes/len(r.day.events))},
+		{"call, median", micros(quantile(r.calls, 0.50)), fmt.Sprintf("to check and encode %d bytes on average", r.day.Bytes/len(r.day.Events))},
 		{"call, 99 of 100", micros(quantile(r.calls, 0.99)), ""},
 		{"wall time", fmt.Sprintf("%.1f s", r.wall.Seconds()), ""},
 	} {
@@ -98,7 +99,7 @@ func (r *result) print(out io.Writer) {
 	}
 	fmt.Fprintln(out)
 	if r.check() == nil {
-		fmt.Fprintf(out, "The account balances, and the receiver has each of the %s events exactly once.\n", grouped(len(r.day.events)))
+		fmt.Fprintf(out, "The account balances, and the receiver has each of the %s events exactly once.\n", grouped(len(r.day.Events)))
 	}
 }
 
@@ -110,7 +111,7 @@ func (r *result) check() error {
 
 	a := r.account()
 	filtered, dropped := analytics.Sum(a.Filtered), analytics.Sum(a.Dropped)
-	if n := uint64(len(r.day.events)); r.stats.Accepted != n || a.Accepted != n {
+	if n := uint64(len(r.day.Events)); r.stats.Accepted != n || a.Accepted != n {
 		fault("%d events were recorded, %d accepted", n, a.Accepted)
 	}
 	if a.Accepted != a.Delivered+filtered+dropped+a.Pending {
@@ -120,7 +121,7 @@ func (r *result) check() error {
 		fault("%d accepted events were not delivered", a.Accepted-a.Delivered)
 	}
 	missing, twice := 0, 0
-	for _, e := range r.day.events {
+	for _, e := range r.day.Events {
 		switch r.srv.Copies(e.MessageID) {
 		case 0:
 			missing++
@@ -132,8 +133,8 @@ func (r *result) check() error {
 	if missing > 0 || twice > 0 {
 		fault("the receiver misses %d events and has %d more than once", missing, twice)
 	}
-	if n := r.srv.Unique(); n != len(r.day.events) {
-		fault("the receiver has %d events, want %d", n, len(r.day.events))
+	if n := r.srv.Unique(); n != len(r.day.Events) {
+		fault("the receiver has %d events, want %d", n, len(r.day.Events))
 	}
 	if r.answered(http.StatusServiceUnavailable) == 0 || r.answered(http.StatusTooManyRequests) == 0 {
 		fault("the receiver had no trouble, so nothing was shown")

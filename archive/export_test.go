@@ -1,0 +1,34 @@
+package archive
+
+import (
+	"bytes"
+
+	"github.com/tributary-dev/analytics/internal/wal"
+)
+
+// UseFS puts the folder of parts on another file system.
+func (d *Destination) UseFS(fs wal.FS) { d.fs = fs }
+
+// EachLine reads a file as Events does.
+var EachLine = func(raw []byte, key string, rawBytes int64) (n int, err error) {
+	err = eachLine(bytes.NewReader(raw), &Manifest{Key: key, RawBytes: rawBytes}, func(_ int64, line []byte, v *fields) error {
+		n++
+		if v.id == "" || len(line) >= maxLine {
+			panic("a line that is no event")
+		}
+		return nil
+	})
+	return n, err
+}
+
+// ParseManifest reads a manifest.
+var ParseManifest = parseManifest
+
+// Parts of the package that have tests of their own.
+var (
+	PathPart   = pathPart
+	Received   = received
+	TimeOf     = timeOf
+	WithMember = withMember
+	Fitting    = fitting
+)

@@ -1,0 +1,174 @@
+package archive
+
+import (
+	"bytes"
+	"time"
+	"unsafe"
+
+	"github.com/tributary-dev/analytics"
+	"github.com/tributary-dev/analytics/internal/jsontext"
+)
+
+// Times of the encoder are milliseconds in UTC.
+const (
+	timeLayout  = "2006-01-02T15:04:05.000Z"
+	receivedKey = `,"receivedAt":"`
+	headBytes   = 256 // where the timestamp of nearly all events begins
+	spliceBytes = len(receivedKey) + len(timeLayout) + len(`"`)
+)
+
+// text turns bytes into a string without a copy. It must not outlive them.
+func text(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
+
+// received is receivedAt of an event, zero if it has none that is a time, and whether it
+// has the member at all. The encoder writes it last.
+func received(line []byte) (at time.Time, own bool) {
+	if n := len(line) - spliceBytes - 1; n > 0 && line[n] == ',' && string(line[n:n+len(receivedKey)]) == receivedKey && line[len(line)-2] == '"' {
+		if at, ok := parseMillis(text(line[n+len(receivedKey) : len(line)-2])); ok {
+			return at, true
+		}
+	}
+	if !mentionsReceived(line) {
+		return at, false
+	}
+	raw := jsontext.Member(text(line), "receivedAt")
+	return timeOf(raw), raw != ""
+}
+
+// mentionsReceived finds the key, wherever it is. It looks for the rarest of its letters.
+func mentionsReceived(line []byte) bool {
+	const key, at = `"receivedAt"`, 9
+	for i := at; ; i++ {
+		next := bytes.IndexByte(line[min(i, len(line)):], key[at])
+		if next < 0 {
+			return false
+		}
+		if i += next; bytes.HasPrefix(line[i-at:], []byte(key)) {
+			return true
+		}
+	}
+}
+
+// timeOf is a time in JSON, zero if it is none.
+func timeOf(raw string) time.Time {
+	if len(raw) < 2 || raw[0] != '"' {
+		return time.Time{}
+	}
+	s := jsontext.Unquote(raw)
+	if t, ok := parseMillis(s); ok {
+		return t
+	}
+	t, err := time.Parse(time.RFC3339Nano, s)
+	if err != nil {
+		return time.Time{}
+	}
+	return t.UTC()
+}
+
+// parseMillis reads a time as the encoder writes it.
+func parseMillis(s string) (t time.Time, ok bool) {
+	if len(s) != len(timeLayout) || s[4] != '-' || s[7] != '-' || s[10] != 'T' || s[13] != ':' || s[16] != ':' || s[19] != '.' || s[23] != 'Z' {
+		return t, false
+	}
+	var n [7]int
+	for i, at := range [...][2]int{{0, 4}, {5, 7}, {8, 10}, {11, 13}, {14, 16}, {17, 19}, {20, 23}} {
+		for _, c := range []byte(s[at[0]:at[1]]) {
+			if c < '0' || c > '9' {
+				return t, false
+			}
+			n[i] = 10*n[i] + int(c-'0')
+		}
+	}
+	if n[3] > 23 || n[4] > 59 || n[5] > 59 {
+		return t, false
+	}
+	t = time.Date(n[0], time.Month(n[1]), n[2], n[3], n[4], n[5], n[6]*int(time.Millisecond), time.UTC)
+	year, month, day := t.Date()
+	return t, year == n[0] && int(month) == n[1] && day == n[2]
+}
+
+// timestampOf is the timestamp of an event. The encoder writes it behind two strings.
+func timestampOf(line []byte) (at time.Time) {
+	const key = `,"timestamp":"`
+	head := line[:min(len(line), headBytes)]
+	if i := bytes.Index(head, []byte(key)); i > 0 && bytes.IndexByte(head[1:i], '{') < 0 && bytes.IndexByte(head[1:i], '[') < 0 {
+		if from := i + len(key); from+len(timeLayout) < len(line) && line[from+len(timeLayout)] == '"' {
+			if t, ok := parseMillis(text(line[from : from+len(timeLayout)])); ok {
+				return t
+			}
+		}
+	}
+	jsontext.EachMember(text(line), func(key, value string) bool {
+		if key != "timestamp" {
+			return true
+		}
+		at = timeOf(value)
+		return false
+	})
+	return at
+}
+
+// acceptedText writes the time at which events were accepted, many of which are the same.
+type acceptedText struct {
+	at   int64
+	text []byte
+}
+
+func (t *acceptedText) append(b []byte, at int64) []byte {
+	if t.at != at || t.text == nil {
+		t.at, t.text = at, time.UnixMilli(at).UTC().AppendFormat(t.text[:0], timeLayout)
+	}
+	return append(b, t.text...)
+}
+
+// fields are what reading looks at in a line. Its strings are parts of the line.
+type fields struct {
+	call                        analytics.Call
+	id, user, anonymous, former string
+	event                       string
+	timestamp, received         time.Time
+}
+
+// parseLine reads a line; ok is false if it is no event: one JSON object with a
+// messageId.
+func parseLine(line []byte) (f fields, ok bool) {
+	s, timed := text(line), false
+	whole := jsontext.Valid(s) && jsontext.EachMember(s, func(key, value string) bool {
+		var p *string
+		switch key {
+		case "type":
+			p = (*string)(&f.call)
+		case "messageId":
+			p = &f.id
+		case "userId":
+			p = &f.user
+		case "anonymousId":
+			p = &f.anonymous
+		case "previousId":
+			p = &f.former
+		case "event":
+			p = &f.event
+		case "timestamp":
+			if !timed { // as timestampOf does
+				f.timestamp, timed = timeOf(value), true
+			}
+			return true
+		case "receivedAt":
+			f.received = timeOf(value)
+			return true
+		default:
+			return true
+		}
+		if *p = ""; value[0] == '"' {
+			*p = jsontext.Unquote(value)
+		}
+		return true
+	})
+	if f.call != analytics.CallTrack {
+		f.event = ""
+	}
+	if f.call != analytics.CallAlias {
+		f.former = ""
+	}
+	return f, whole && f.id != ""
+}

@@ -1,0 +1,147 @@
+package archive
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"strings"
+	"time"
+)
+
+// A Manifest says what is in a file. It is JSON at archive/_manifest/<name>.json, written
+// when the file is in its place.
+type Manifest struct {
+	Version     int         `json:"version"`
+	Key         string      `json:"key"` // of the file, with the prefix
+	Source      string      `json:"source"`
+	Compression Compression `json:"compression"`
+
+	// Log, From and To are the log that the events come from and the range of their
+	// sequence numbers, To not included. Files of other sources and periods have events
+	// in between.
+	Log  string `json:"log"`
+	From uint64 `json:"from"`
+	To   uint64 `json:"to"`
+
+	// Count is how many events there are, Bytes how long the file is and RawBytes how
+	// long its lines are without compression.
+	Count    int64 `json:"count"`
+	Bytes    int64 `json:"bytes"`
+	RawBytes int64 `json:"rawBytes"`
+
+	// SHA256 is that of the file, hexadecimal.
+	SHA256 string `json:"sha256"`
+
+	// The earliest and the latest receivedAt and timestamp; zero if no event has one.
+	FirstReceived  time.Time `json:"firstReceived"`
+	LastReceived   time.Time `json:"lastReceived"`
+	FirstTimestamp time.Time `json:"firstTimestamp"`
+	LastTimestamp  time.Time `json:"lastTimestamp"`
+
+	// Events counts track calls by name. At most 1,000 names are listed, none longer than
+	// 200 bytes; MoreEvents says that there are others.
+	Events     map[string]int64 `json:"events,omitempty"`
+	MoreEvents bool             `json:"moreEvents,omitempty"`
+
+	// IDs has the user ids and the anonymous ids.
+	IDs Filter `json:"ids"`
+
+	// Rewriting says that Forget is at work, or has died: the file may be the one before
+	// or the one after it.
+	Rewriting bool `json:"rewriting,omitempty"`
+
+	// Erased is when Forget last took events out.
+	Erased *time.Time `json:"erased,omitempty"`
+}
+
+const (
+	manifestVersion = 1
+	mostManifest    = 8 << 20 // bytes; a filter has at most 4 MiB, and names 200 KB
+)
+
+// take copies what is known of the events.
+func (m *Manifest) take(s *stats) {
+	m.Count, m.Events, m.MoreEvents, m.IDs = s.count, s.names(), s.more, s.ids.filter()
+	m.FirstReceived, m.LastReceived = s.firstReceived, s.lastReceived
+	m.FirstTimestamp, m.LastTimestamp = s.firstTime, s.lastTime
+}
+
+func putManifest(ctx context.Context, b Bucket, key string, m *Manifest, absent bool) error {
+	raw, err := json.Marshal(m)
+	if err != nil {
+		return fmt.Errorf("archive: manifest of %s: %w", m.Key, err)
+	}
+	err = b.Put(ctx, key, bytes.NewReader(raw), PutOptions{IfAbsent: absent, ContentType: "application/json"})
+	if err != nil && !errors.Is(err, ErrExists) {
+		return fmt.Errorf("archive: manifest of %s: %w", m.Key, err)
+	}
+	return err
+}
+
+// manifest reads one by its key. What is wrong with it is a fault.
+func (a *Archive) manifest(ctx context.Context, key string) (*Manifest, error) {
+	r, err := a.bucket.Get(ctx, key)
+	if err != nil {
+		return nil, fmt.Errorf("archive: %s: %w", key, err)
+	}
+	defer r.Close()
+	raw, err := io.ReadAll(io.LimitReader(&ctxReader{ctx, r}, mostManifest+1))
+	if err != nil {
+		return nil, fmt.Errorf("archive: %s: %w", key, err)
+	}
+	m, err := parseManifest(raw, a.prefix, key)
+	if err != nil {
+		return nil, &fault{key, fmt.Errorf("the manifest is damaged: %w", err)}
+	}
+	return m, nil
+}
+
+// parseManifest reads a manifest, and refuses what cannot be one. Its key has to be that of
+// its file.
+func parseManifest(raw []byte, prefix, key string) (*Manifest, error) {
+	if len(raw) > mostManifest {
+		return nil, fmt.Errorf("it is longer than %d bytes", mostManifest)
+	}
+	m := &Manifest{}
+	if err := json.Unmarshal(raw, m); err != nil {
+		return nil, errors.New("it is not the JSON of a manifest")
+	}
+	sum, err := hex.DecodeString(m.SHA256)
+	ext := extensionOf(m.Key)
+	switch {
+	case m.Version != manifestVersion:
+		return nil, fmt.Errorf("its version is %d, this library knows %d", m.Version, manifestVersion)
+	case !validKey(m.Key), !strings.HasPrefix(m.Key, prefix), manifestKey(prefix, m.Key) != key:
+		return nil, errors.New("it is that of another file")
+	case path.Base(m.Key) != fileName(m.Log, m.From, m.To)+ext, m.From >= m.To:
+		return nil, errors.New("its log or range is not that of its file")
+	case !m.folderFits(strings.TrimPrefix(m.Key, prefix)), ext == "", m.Compression != compressionOf(ext):
+		return nil, errors.New("its source or compression is not that of its file")
+	case m.Count < 0, m.Bytes < 0, m.RawBytes < 0, err != nil, len(sum) != 32:
+		return nil, errors.New("its numbers cannot be")
+	}
+	return m, nil
+}
+
+// folderFits tells whether the file is in a folder of its source.
+func (m *Manifest) folderFits(key string) bool {
+	source := pathPart(m.Source) + "/"
+	return strings.HasPrefix(key, segmentFolder+source) || strings.HasPrefix(key, hiveFolder) && strings.Contains(key, "/source="+source)
+}
+
+func compressionOf(ext string) Compression {
+	if strings.HasSuffix(ext, zstdSuffix) {
+		return Zstd
+	}
+	return Gzip
+}
+
+// fileOptions are those of a file of events.
+func fileOptions(key string, absent bool) PutOptions {
+	return PutOptions{IfAbsent: absent, ContentType: "text/plain", ContentEncoding: string(compressionOf(key))}
+}

@@ -1,0 +1,226 @@
+package archive
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tributary-dev/analytics/internal/wal"
+)
+
+// The note says what is in the parts, and where the destination stands in each log. A part
+// is as long as the note says, whatever is in its file; so a batch is wholly written or
+// not at all.
+type note struct {
+	Serial uint64               `json:"serial"` // of the newest part
+	Logs   map[string]*position `json:"logs"`
+	Parts  []*part              `json:"parts"`
+}
+
+// position is where the destination stands in a log: the first sequence number that is
+// not written.
+type position struct {
+	Next uint64    `json:"next"`
+	At   time.Time `json:"at"` // when it last moved
+}
+
+// There are two files for the note, which are written in turns: one line with version,
+// turn, length and checksum (CRC-32C), then JSON. The newest that is whole counts. That
+// costs one sync, where a new file and its name would cost two.
+const (
+	noteVersion = 1
+	noteHead    = "analytics archive note %d %d %d %08x\n"
+	mostHead    = 100
+	mostNote    = 64 << 20
+	lockName    = "lock"
+	partSuffix  = ".part"
+	mostLogs    = 1000 // a client without a spool has a new log each time
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+func noteName(turn uint64) string   { return fmt.Sprintf("note-%d", turn%2) }
+func partName(serial uint64) string { return fmt.Sprintf("p-%d%s", serial, partSuffix) }
+
+// openDir locks the folder and reads the note.
+func (d *Destination) openDir() (err error) {
+	if err := d.fs.MkdirAll(d.dir); err != nil {
+		return err
+	}
+	lock, err := d.fs.Lock(filepath.Join(d.dir, lockName))
+	if err != nil {
+		if errors.Is(err, wal.ErrLocked) {
+			err = fmt.Errorf("another destination works there: %w", err)
+		}
+		return err
+	}
+	d.lock, d.closed, d.pending = lock, false, nil
+	d.open, d.writers = make(map[partKey]*part), make(map[string]compressor)
+	if err = d.load(); err != nil {
+		err = errors.Join(err, lock.Close())
+	}
+	return err
+}
+
+func (d *Destination) load() error {
+	names, err := d.fs.ReadDir(d.dir)
+	if err != nil {
+		return err
+	}
+	n, turn, err := readNote(d.fs, d.dir)
+	if err == nil && turn == 0 && slices.ContainsFunc(names, isPart) {
+		err = errors.New("there are unfinished files, but no note of what is in them")
+	}
+	if err != nil {
+		return err
+	}
+	d.turn, d.serial, d.logs, d.parts = turn, n.Serial, n.Logs, n.Parts
+	for _, p := range n.Parts {
+		if !p.Sealed {
+			d.open[p.openKey()] = p
+		}
+	}
+	for _, name := range names { // parts that the note does not know were never promised
+		known := slices.ContainsFunc(d.parts, func(p *part) bool { return p.File == name })
+		if isPart(name) && !known {
+			if err := d.fs.Remove(filepath.Join(d.dir, name)); err != nil {
+				return err
+			}
+		}
+	}
+	// Twice, so that both files are there, and before Position is believed: the process
+	// before may have died in between.
+	return errors.Join(d.save(), d.save(), d.fs.SyncDir(d.dir))
+}
+
+func isPart(name string) bool { return strings.HasSuffix(name, partSuffix) }
+
+// readNote reads the newest note of a folder. turn is 0 where there is none.
+func readNote(fsys wal.FS, dir string) (n *note, turn uint64, err error) {
+	n = &note{Logs: make(map[string]*position)}
+	files, raw := 0, []byte(nil)
+	for slot := range uint64(2) {
+		t, content, err := readSlot(fsys, filepath.Join(dir, noteName(slot)))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, 0, err
+		}
+		if files++; t > turn {
+			turn, raw = t, content
+		}
+	}
+	switch {
+	case turn == 0 && files == 2:
+		return nil, 0, errors.New("both notes of what is in unfinished files are damaged")
+	case turn == 0: // none, or the first was never finished
+		return n, 0, nil
+	}
+	if err := json.Unmarshal(raw, n); err != nil || !n.sound() {
+		return nil, 0, errors.New("the note of what is in unfinished files is damaged")
+	}
+	return n, turn, nil
+}
+
+// readSlot reads one of the files; turn is 0 if it is not whole.
+func readSlot(fsys wal.FS, name string) (turn uint64, content []byte, err error) {
+	f, err := fsys.Open(name, false, false)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer f.Close()
+	size, err := f.Size()
+	if err != nil {
+		return 0, nil, err
+	}
+	raw, err := io.ReadAll(io.NewSectionReader(f, 0, min(size, mostNote)))
+	if err != nil {
+		return 0, nil, err
+	}
+	head, content, _ := bytes.Cut(raw, []byte("\n"))
+	var version, length, sum uint64
+	if len(head) > mostHead {
+		return 0, nil, nil
+	}
+	if _, err := fmt.Sscanf(string(head)+"\n", noteHead, &version, &turn, &length, &sum); err != nil || length > uint64(len(content)) {
+		return 0, nil, nil
+	}
+	if content = content[:length]; uint64(crc32.Checksum(content, castagnoli)) != sum {
+		return 0, nil, nil
+	}
+	if version != noteVersion {
+		return 0, nil, fmt.Errorf("the note of what is in unfinished files is of version %d, this library knows %d", version, noteVersion)
+	}
+	return turn, content, nil
+}
+
+// sound refuses what this library does not write.
+func (n *note) sound() bool {
+	if n.Logs == nil {
+		n.Logs = make(map[string]*position)
+	}
+	for _, at := range n.Logs {
+		if at == nil {
+			return false
+		}
+	}
+	return !slices.ContainsFunc(n.Parts, func(p *part) bool {
+		return p == nil || filepath.Base(p.File) != p.File || !isPart(p.File) || !validKey(p.key()) || p.Bytes < 0 || p.From >= p.To
+	})
+}
+
+// save writes the note. After an error nobody knows which one the next process finds, so
+// nothing may change before a further save has told: see assure.
+func (d *Destination) save() error {
+	d.unsure = true
+	d.pruneLogs()
+	content, err := json.Marshal(note{d.serial, d.logs, d.parts})
+	if err != nil {
+		return fmt.Errorf("archive: %w", err)
+	}
+	turn := d.turn + 1
+	raw := fmt.Appendf(nil, noteHead, noteVersion, turn, len(content), crc32.Checksum(content, castagnoli))
+	f, err := d.fs.Open(filepath.Join(d.dir, noteName(turn)), true, true)
+	if err != nil {
+		return fmt.Errorf("archive: %w", err)
+	}
+	_, err = f.WriteAt(append(raw, content...), 0)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("archive: %w", err)
+	}
+	d.turn, d.unsure = turn, false
+	return nil
+}
+
+// assure saves the note again where that has failed.
+func (d *Destination) assure() error {
+	if !d.unsure {
+		return nil
+	}
+	return d.save()
+}
+
+// pruneLogs forgets the logs that have not moved for the longest time.
+func (d *Destination) pruneLogs() {
+	for len(d.logs) > mostLogs {
+		oldest := ""
+		for log, at := range d.logs {
+			if oldest == "" || at.At.Before(d.logs[oldest].At) {
+				oldest = log
+			}
+		}
+		delete(d.logs, oldest)
+	}
+}

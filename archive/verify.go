@@ -1,0 +1,246 @@
+package archive
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/tributary-dev/analytics/internal/wal"
+)
+
+// A Fault is something that is wrong with a file or with a manifest. It holds no content.
+type Fault struct {
+	Key     string `json:"key"`
+	Problem string `json:"problem"`
+}
+
+// A Report is what Verify has found.
+type Report struct {
+	Files  int64 `json:"files"`
+	Events int64 `json:"events"`
+	Bytes  int64 `json:"bytes"` // of the files
+
+	// Faults are the first 1,000; MoreFaults counts the others.
+	Faults     []Fault `json:"faults,omitempty"`
+	MoreFaults int64   `json:"moreFaults,omitempty"`
+
+	// Parts are unfinished files beside a [Folder], which are no fault.
+	Parts int `json:"parts,omitempty"`
+}
+
+// Progress is how far something has come, by files, events and the bytes of files.
+// AllFiles and AllBytes are what there is.
+type Progress struct {
+	Files    int64 `json:"files"`
+	AllFiles int64 `json:"allFiles"`
+	Events   int64 `json:"events"`
+	Bytes    int64 `json:"bytes"`
+	AllBytes int64 `json:"allBytes"`
+}
+
+const mostFaults = 1000
+
+// Verify reads everything: each file has its manifest and each manifest its file, the
+// checksum, the length and the numbers are those of the manifest, and each line is an
+// event whose ids the manifest has. progress, which may be nil, is called after each
+// file.
+//
+// Damage is in the report, not an error. A file that is being finished has no manifest for
+// a moment. Memory is bounded whatever is in the bucket: a line has at most 1 MiB, and a
+// file is left where it has more than its manifest says.
+func (a *Archive) Verify(ctx context.Context, progress func(Progress)) (Report, error) {
+	v := verifier{a: a, files: make(map[string]bool)}
+	err := v.run(ctx, progress)
+	return v.report, err
+}
+
+type verifier struct {
+	a      *Archive
+	files  map[string]bool // that have a manifest
+	report Report
+}
+
+func (v *verifier) run(ctx context.Context, progress func(Progress)) error {
+	places, err := v.a.places(ctx, &Query{}, func(err error) bool { return v.found(err) == nil })
+	if err != nil {
+		return err
+	}
+	var done Progress
+	for _, p := range places {
+		v.files[p.key] = true
+		o, err := v.a.bucket.Stat(ctx, p.key)
+		if err != nil && !errors.Is(err, ErrNotFound) {
+			return fmt.Errorf("archive: %s: %w", p.key, err)
+		}
+		done.AllFiles++
+		done.AllBytes += o.Size
+	}
+	for _, p := range places {
+		if err := v.file(ctx, p); err != nil {
+			return err
+		}
+		done.Files, done.Events, done.Bytes = done.Files+1, v.report.Events, v.report.Bytes
+		if progress != nil {
+			progress(done)
+		}
+	}
+	for _, folder := range []string{hiveFolder, segmentFolder} {
+		if err := v.strangers(ctx, v.a.prefix+folder); err != nil {
+			return err
+		}
+	}
+	v.report.Parts, err = v.a.parts()
+	return err
+}
+
+// found takes a fault into the report, and returns other errors.
+func (v *verifier) found(err error) error {
+	var f *fault
+	if !errors.As(err, &f) {
+		return err
+	}
+	if len(v.report.Faults) == mostFaults {
+		v.report.MoreFaults++
+		return nil
+	}
+	v.report.Faults = append(v.report.Faults, Fault{f.key, f.cause.Error()})
+	return nil
+}
+
+func (v *verifier) wrong(key, format string, args ...any) {
+	_ = v.found(&fault{key, fmt.Errorf(format, args...)}) // it is one
+}
+
+// file verifies a file against its manifest.
+func (v *verifier) file(ctx context.Context, p place) error {
+	m, err := v.a.manifest(ctx, p.manifest)
+	if errors.Is(err, ErrNotFound) {
+		return nil // it has been erased meanwhile
+	}
+	if err != nil {
+		return v.found(err)
+	}
+	if m.Rewriting {
+		v.wrong(m.Key, "Forget did not come to its end: run it again")
+	}
+	r, err := v.a.bucket.Get(ctx, m.Key)
+	if errors.Is(err, ErrNotFound) {
+		v.wrong(m.Key, "the file is missing")
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("archive: %s: %w", m.Key, err)
+	}
+	defer r.Close()
+	sum := &summing{r: &ctxReader{ctx, r}, hash: sha256.New()}
+	s, err := v.events(sum, m)
+	if _, failed := io.Copy(io.Discard, sum); failed != nil || ctx.Err() != nil {
+		return fmt.Errorf("archive: %s: %w", m.Key, errors.Join(failed, context.Cause(ctx)))
+	}
+	v.report.Files++
+	v.report.Bytes += sum.n
+	v.report.Events += s.count
+	if err != nil {
+		return v.found(err)
+	}
+	v.compare(m, s, sum)
+	return nil
+}
+
+// events reads the lines of a file.
+func (v *verifier) events(r io.Reader, m *Manifest) (*stats, error) {
+	s, foreign := newStats(), false
+	err := eachLine(r, m, func(n int64, line []byte, f *fields) error {
+		s.addLine(line, f)
+		if !foreign && !m.IDs.hasAll(f) {
+			foreign = true
+			v.wrong(m.Key, "line %d: its ids are not in the filter of the manifest", n)
+		}
+		return nil
+	})
+	return s, err
+}
+
+// hasAll tells whether the filter has the ids of an event.
+func (f *Filter) hasAll(v *fields) bool {
+	return (v.user == "" || f.HasUser(v.user)) && (v.anonymous == "" || f.HasAnonymous(v.anonymous)) &&
+		(v.former == "" || f.HasUser(v.former) && f.HasAnonymous(v.former))
+}
+
+// compare reports what the manifest says and the file has not.
+func (v *verifier) compare(m *Manifest, s *stats, sum *summing) {
+	if m.Rewriting {
+		return
+	}
+	if len(m.IDs.words) == 0 {
+		v.wrong(m.Key, "the manifest has no filter of ids")
+	}
+	switch {
+	case sum.n != m.Bytes:
+		v.wrong(m.Key, "it has %d bytes, its manifest says %d", sum.n, m.Bytes)
+	case hex.EncodeToString(sum.hash.Sum(nil)) != m.SHA256:
+		v.wrong(m.Key, "its checksum is not that of its manifest")
+	}
+	for _, c := range []struct {
+		what string
+		same bool
+	}{
+		{"count", m.Count == s.count}, {"rawBytes", m.RawBytes == s.rawBytes},
+		{"firstReceived", m.FirstReceived.Equal(s.firstReceived)}, {"lastReceived", m.LastReceived.Equal(s.lastReceived)},
+		{"firstTimestamp", m.FirstTimestamp.Equal(s.firstTime)}, {"lastTimestamp", m.LastTimestamp.Equal(s.lastTime)},
+		{"events", m.MoreEvents == s.more && maps.Equal(m.Events, s.names())},
+	} {
+		if !c.same {
+			v.wrong(m.Key, "%s of its manifest is not what is in it", c.what)
+		}
+	}
+}
+
+// strangers reports files without a manifest.
+func (v *verifier) strangers(ctx context.Context, folder string) error {
+	for o, err := range v.a.bucket.List(ctx, folder) {
+		if err != nil {
+			return fmt.Errorf("archive: list: %w", err)
+		}
+		if !v.files[o.Key] {
+			v.wrong(o.Key, "there is no manifest of it")
+		}
+	}
+	return nil
+}
+
+// parts counts the unfinished files beside a folder.
+func (a *Archive) parts() (int, error) {
+	dir := a.partsDir()
+	if dir == "" {
+		return 0, nil
+	}
+	names, err := wal.OS{}.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return 0, fmt.Errorf("archive: %w", err)
+	}
+	names = slices.DeleteFunc(names, func(name string) bool { return !strings.HasSuffix(name, partSuffix) })
+	return len(names), nil
+}
+
+// summing hashes and counts what is read.
+type summing struct {
+	r    io.Reader
+	hash hash.Hash
+	n    int64
+}
+
+func (s *summing) Read(p []byte) (int, error) {
+	n, err := s.r.Read(p)
+	s.hash.Write(p[:n])
+	s.n += int64(n)
+	return n, err
+}
