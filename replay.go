@@ -83,7 +83,7 @@ type replay struct {
 // encode is Client.encode without what has been done to the event already.
 func (r *replay) encode() (err error) {
 	m := r.event.fields()
-	r.flags, err = m.check(&r.buf, r.now, r.client.bare, nil)
+	r.flags, err = m.check(&r.buf, r.now, r.client.nothing, nil)
 	if err = errors.Join(unstamped(r.event), err); err != nil {
 		return err
 	}

@@ -335,13 +335,25 @@ func (b *batch) fill(t *table, r *row, key string, withData bool) bool {
 	return b.leaves(t, r, ofContext, &b.context)
 }
 
+// given tells whether a property of a page only repeats a field of the call, as
+// analytics.js has it.
+func (b *batch) given(t *table, l *leaf) bool {
+	switch {
+	case t.layout != pageLayout:
+		return false
+	case l.node.path == standardColumns[colName].Name:
+		return l.cell.text == b.env.name
+	}
+	return l.node.path == standardColumns[colCategory].Name && l.cell.text == b.env.category
+}
+
 // leaves adds the leaves of a container.
 func (b *batch) leaves(t *table, r *row, container int, w *walker) bool {
 	for i := range w.leaves {
 		l := &w.leaves[i]
 		at := t.columnOf(b.d, container, l.node)
 		if at < 0 {
-			if at == clashing && l.cell.kind != Null && !t.given(l.node.path) {
+			if at == clashing && l.cell.kind != Null && !b.given(t, l) {
 				b.notices.add(ReservedName, t.name, l.node.path, 1)
 			}
 			continue

@@ -391,11 +391,6 @@ func (t *table) stray(r *row, s stray) {
 	r.odd = true
 }
 
-// given tells whether libraries send a property beside the field of that name.
-func (t *table) given(name string) bool {
-	return t.layout == pageLayout && (name == "name" || name == "category")
-}
-
 // internal tells whether a table is none of data.
 func internal(name string) bool { return name == tablePositions || name == tableSyncs }
 
