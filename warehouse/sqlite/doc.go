@@ -39,8 +39,8 @@
 // rows whose ids are not in order of time are loaded at more than twice the speed that
 // way, others equally fast.
 //
-// A load that was committed survives the end of the process. When the power fails the
-// last ones may be gone, unless Sync is set; the file is whole in any case.
+// A load that was committed survives the end of the process, and of power unless NoSync
+// is set; the file is whole in any case.
 //
 // If the file is removed, or replaced by another one that gets its name, the next load
 // finds that out and goes to the file that is there, and a commit into a file that is

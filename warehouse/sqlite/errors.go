@@ -86,5 +86,5 @@ var (
 	errKey   = analytics.Split(errors.New("a row has no key"))
 	errFloat = analytics.Split(errors.New("a number is infinite or none"))
 	errTime  = analytics.Split(errors.New("a time is not in the years 1 to 9999"))
-	errLarge = analytics.Split(errors.New("a row has more than 32 MiB"))
+	errLarge = analytics.Split(fmt.Errorf("a row has more than %d MiB", maxRowBytes>>20))
 )

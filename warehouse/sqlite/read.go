@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -47,7 +48,7 @@ func (c *conn) keyOf(name string) (key string, err error) {
 		return nil
 	})
 	if err == nil && key == "" {
-		err = fmt.Errorf("there is no such table")
+		err = errors.New("there is no such table")
 	}
 	return key, err
 }
@@ -89,7 +90,7 @@ func (r *reader) run(condition string, values []string, limit int) error {
 	for _, column := range r.columns {
 		key = appendName(key, column)
 	}
-	s, err := r.conn.statement(key, len(values), func() string {
+	s, err := r.conn.statement(key, len(values)+len(r.columns), func() string {
 		names := make([]string, len(r.columns))
 		for i, column := range r.columns {
 			names[i] = quote(column)

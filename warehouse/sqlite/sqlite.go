@@ -20,9 +20,10 @@ type Store struct {
 	// one counts from the working directory at Open.
 	Path string `json:"path"`
 
-	// Sync makes each commit wait until the disk has it, so that it survives a power
-	// cut. That is a few milliseconds a load. Default: it survives the process only.
-	Sync bool `json:"sync,omitempty"`
+	// NoSync keeps commits from waiting until the disk has them, which is a few
+	// milliseconds a load. Then the last loads may be gone after a power cut, and the log
+	// has let go of their events.
+	NoSync bool `json:"noSync,omitempty"`
 
 	mu sync.Mutex
 	db *database // nil unless open
@@ -30,9 +31,9 @@ type Store struct {
 
 var _ warehouse.Store = (*Store)(nil)
 
-// Dialect states the limits of SQLite as it is compiled into the driver.
+// Dialect leaves the limits as they are: SQLite has none below them.
 func (s *Store) Dialect() warehouse.Dialect {
-	return warehouse.Dialect{Name: "sqlite", Schema: defaultSchema, MaxColumns: 2000}
+	return warehouse.Dialect{Name: "sqlite", Schema: defaultSchema}
 }
 
 // Open checks Path. The file is opened by Begin.
@@ -50,7 +51,7 @@ func (s *Store) Open(context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.db == nil {
-		s.db = newDatabase(file, s.Sync)
+		s.db = newDatabase(file, !s.NoSync)
 	}
 	return nil
 }

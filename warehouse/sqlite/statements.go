@@ -14,7 +14,10 @@ type statements struct {
 	uses      uint64
 }
 
-const maxVariables = 128 << 10
+const (
+	maxVariables = 128 << 10
+	minVariables = 64 // what any statement costs
+)
 
 type statement struct {
 	*sqlite3.Stmt
@@ -22,14 +25,16 @@ type statement struct {
 	used      uint64
 }
 
-// statement returns the statement of that key, for which sql is asked once.
+// statement returns the statement of that key, for which sql is asked once. Columns that
+// are read count as variables.
 func (c *conn) statement(key []byte, variables int, sql func() string) (*sqlite3.Stmt, error) {
 	c.uses++
 	if s := c.byKey[string(key)]; s != nil {
 		s.used = c.uses
 		return s.Stmt, nil
 	}
-	for len(c.byKey) > 0 && c.statements.variables+variables > maxVariables {
+	variables = max(variables, minVariables)
+	for len(c.byKey) > 0 && c.variables+variables > maxVariables {
 		c.evict()
 	}
 	s, _, err := c.PrepareFlags(sql(), sqlite3.PREPARE_PERSISTENT)
@@ -40,7 +45,7 @@ func (c *conn) statement(key []byte, variables int, sql func() string) (*sqlite3
 		c.byKey = map[string]*statement{}
 	}
 	c.byKey[string(key)] = &statement{s, variables, c.uses}
-	c.statements.variables += variables
+	c.variables += variables
 	return s, nil
 }
 
@@ -54,7 +59,7 @@ func (c *conn) evict() {
 	}
 	s := c.byKey[oldest]
 	delete(c.byKey, oldest)
-	c.statements.variables -= s.variables
+	c.variables -= s.variables
 	_ = s.Close()
 }
 

@@ -16,8 +16,8 @@ import (
 const (
 	maxRows      = 256
 	maxRowValues = 8192 // of a statement with several rows
-	maxStatement = 4 << 20
-	maxRowBytes  = 32 << 20
+	maxStatement = (1 + 3*bits64) << 20
+	maxRowBytes  = (4 + 28*bits64) << 20
 	sizeStep     = 4 // statements have 256, 64, 16, 4 or 1 row, so that few are kept
 )
 
@@ -99,7 +99,7 @@ func (w *writer) insert(from, size int) (bound int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	defer s.ClearBindings()
+	defer func() { _ = s.ClearBindings() }()
 	left := maxStatement
 	for i := range size {
 		clear(w.values)

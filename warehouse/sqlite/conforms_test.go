@@ -1,0 +1,33 @@
+package sqlite_test
+
+import (
+	"path/filepath"
+	"testing"
+
+	"github.com/tributary-dev/analytics/warehouse"
+	"github.com/tributary-dev/analytics/warehouse/sqlite"
+	"github.com/tributary-dev/analytics/warehouse/warehousetest"
+)
+
+func TestConforms(t *testing.T) {
+	warehousetest.Run(t, setup())
+}
+
+func TestGolden(t *testing.T) {
+	if underRace {
+		t.Skip("one goroutine loads, and the driver needs 15 times as long under the race detector")
+	}
+	warehousetest.Golden(t, setup())
+}
+
+func setup() warehousetest.Setup {
+	return warehousetest.Setup{
+		New: func(t *testing.T) warehouse.Store {
+			return &sqlite.Store{Path: filepath.Join(t.TempDir(), "events.db")}
+		},
+		Again: func(_ *testing.T, first warehouse.Store) warehouse.Store {
+			return &sqlite.Store{Path: first.(*sqlite.Store).Path}
+		},
+		OneWriter: true,
+	}
+}
