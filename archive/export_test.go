@@ -32,3 +32,12 @@ var (
 	WithMember = withMember
 	Fitting    = fitting
 )
+
+// FilterOf is the filter of a file with n events.
+func FilterOf(n int, user func(i int) string) Filter {
+	s := newStats()
+	for i := range n {
+		s.add(&fields{user: user(i)}, nil)
+	}
+	return s.ids.filter()
+}

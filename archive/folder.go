@@ -65,8 +65,12 @@ func (f *Folder) Put(ctx context.Context, key string, r io.Reader, o PutOptions)
 	if _, err := os.Lstat(path); err == nil && o.IfAbsent {
 		return f.exists(path)
 	}
+	_, missing := os.Stat(f.Path)
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return fmt.Errorf("archive: %w", err)
+	}
+	if missing != nil {
+		syncAbove(wal.OS{}, f.Path)
 	}
 	temp, err := f.temp()
 	if err != nil {

@@ -124,8 +124,9 @@ func (f *forget) file(ctx context.Context, manifest string, report *Forgotten) e
 		return err
 	}
 	if !m.Rewriting {
-		m.Rewriting = true
-		if err := putManifest(ctx, f.a.bucket, manifest, m, false); err != nil {
+		marked := *m // m still tells how long the file is
+		marked.Rewriting = true
+		if err := putManifest(ctx, f.a.bucket, manifest, &marked, false); err != nil {
 			return err
 		}
 	}

@@ -1,7 +1,9 @@
 package archive_test
 
 import (
+	"bytes"
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -145,4 +147,37 @@ func TestJudgeADirHasOneOwner(t *testing.T) {
 	other = &archive.Destination{Bucket: s, Dir: dir}
 	require.NoError(t, other.Open(analytics.Env{}))
 	require.NoError(t, other.Close(t.Context()))
+}
+
+// Each process without a spool has a log of its own, and leaves its position behind. The
+// folder of parts does not fill up with them, and those of the last logs are kept.
+func TestJudgeManyLogs(t *testing.T) {
+	s, dir := newShelf(), quickDir(t)
+	var all []*accepted
+	var last *feed
+	for i := range 250 {
+		d := &archive.Destination{Bucket: s, Dir: dir, SourceOf: byUserPrefix}
+		require.NoError(t, d.Open(analytics.Env{}), "opening %d", i)
+		f := newFeed('m', 4, night.Add(-time.Hour), time.Millisecond)
+		f.log[1], f.log[2] = byte(i), byte(i>>8)
+		for _, e := range f.all() {
+			e.id, e.log = fmt.Sprintf("%d-%s", i, e.id), f.log.String()
+			e.raw = bytes.Replace(e.raw, []byte(`"messageId":"`), fmt.Appendf(nil, `"messageId":"%d-`, i), 1)
+		}
+		require.NoError(t, f.run(t, d, 2, 4))
+		if last != nil {
+			at, ok, err := d.Position(t.Context(), last.log)
+			require.NoError(t, err)
+			require.True(t, ok, "the log before is forgotten")
+			require.EqualValues(t, 4, at)
+		}
+		require.NoError(t, d.Close(t.Context()))
+		last, all = f, append(all, f.all()...)
+	}
+	requireArchived(t, s, shape{compression: archive.Gzip}, all)
+	total := int64(0)
+	for _, size := range sizes(t, dir) {
+		total += size
+	}
+	require.Less(t, total, int64(256<<10))
 }

@@ -40,9 +40,19 @@ func unpack(key string, data []byte) ([]byte, error) {
 	return io.ReadAll(r)
 }
 
+// beginsMember tells whether a member of a gzip file may begin here, or a frame of a zstd
+// file: one with events, or one that is skipped.
+func beginsMember(data []byte) bool {
+	return bytes.HasPrefix(data, []byte("\x1f\x8b")) || bytes.HasPrefix(data, []byte("\x28\xb5\x2f\xfd")) ||
+		len(data) > 3 && string(data[1:4]) == "\x2a\x4d\x18"
+}
+
 // cleanCuts are the lengths at which a file can be cut so that what is left is a whole one.
 func cleanCuts(key string, data []byte) (ends []int) {
 	for end := 1; end < len(data); end++ {
+		if !beginsMember(data[end:]) {
+			continue
+		}
 		if text, err := unpack(key, data[:end]); err == nil && len(text) > 0 {
 			ends = append(ends, end)
 		}

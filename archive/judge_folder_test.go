@@ -85,7 +85,9 @@ func TestJudgeBuckets(t *testing.T) {
 				require.ElementsMatch(t, want, listed(t, b, prefix), "%q", prefix)
 				require.Equal(t, append([]string{}, want...), listed(t, b, prefix), "%q", prefix)
 			}
-			for range b.List(t.Context(), "") {
+			for o, err := range b.List(t.Context(), "") {
+				require.NoError(t, err)
+				require.Equal(t, "A", o.Key)
 				break // whoever has seen enough
 			}
 		})

@@ -26,7 +26,6 @@ func TestJudgeReplayResumes(t *testing.T) {
 		require.Len(t, want.got, len(tap.events))
 		a, err := archive.Open(s, "")
 		require.NoError(t, err)
-		resumed := false
 		for stop := 0; stop < len(tap.events); stop += 10 {
 			target := newSink("Sink")
 			target.desc.IgnoreAll = true
@@ -40,7 +39,6 @@ func TestJudgeReplayResumes(t *testing.T) {
 			done, err := a.Replay(ctx, archive.Query{}, archive.ToDestination(target), archive.ReplayOptions{Rate: 100})
 			if err != nil {
 				require.True(t, errors.Is(err, context.Canceled), "%v", err)
-				resumed = resumed || done.Last != archive.Checkpoint{}
 			}
 			text, err := json.Marshal(done.Last)
 			require.NoError(t, err)
@@ -54,7 +52,6 @@ func TestJudgeReplayResumes(t *testing.T) {
 			require.NoError(t, err)
 			require.Zero(t, end.Events, "behind the end there is nothing")
 		}
-		t.Log("a cancelled replay had a checkpoint:", resumed)
 	})
 }
 
@@ -101,6 +98,7 @@ func TestJudgeCheckpointsAreKept(t *testing.T) {
 		}
 		require.Len(t, target.ids(t), events)
 		require.GreaterOrEqual(t, saves, 4)
+		require.Less(t, len(target.got), 2*events, "it has begun anew")
 		require.NoError(t, client.Close(t.Context()))
 	})
 }

@@ -1,9 +1,13 @@
 package archive_test
 
 import (
+	"bytes"
+	"errors"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -80,4 +84,54 @@ func requireGoesOn(t *testing.T, dir string, compression archive.Compression, f 
 	}
 	requireArchived(t, s, shape{compression: compression}, want)
 	requireVerified(t, s, "", len(want))
+}
+
+// Damage to what has been promised cannot be made good here. It must not be silent: an
+// error, or a line of the log and the file kept aside.
+func TestJudgeDamagedDirs(t *testing.T) {
+	f := newFeed('t', 30, night.Add(-time.Hour), time.Millisecond)
+	dir := quickDir(t)
+	d := opened(t, &archive.Destination{Bucket: newShelf(), Dir: dir})
+	require.NoError(t, f.run(t, d, 10, 20))
+	good, tried := copyDir(t, dir), 0
+	for name := range sizes(t, good) {
+		whole, err := os.ReadFile(filepath.Join(good, name))
+		require.NoError(t, err)
+		for at := 0; at < len(whole); at += max(1, len(whole)/25) {
+			flipped := bytes.Clone(whole)
+			flipped[at] ^= 4
+			for _, data := range [][]byte{flipped, whole[:at], nil} {
+				tried++
+				left := copyDir(t, good)
+				require.NoError(t, os.WriteFile(filepath.Join(left, name), data, 0o600))
+				requireLoud(t, left, f)
+			}
+		}
+	}
+	require.Greater(t, tried, 50)
+}
+
+func requireLoud(t *testing.T, dir string, f *feed) {
+	t.Helper()
+	var log strings.Builder
+	s := newShelf()
+	d := &archive.Destination{Bucket: s, Dir: dir}
+	err := d.Open(analytics.Env{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	if err == nil {
+		err = errors.Join(f.run(t, d, 4, 30), d.Close(t.Context()))
+	}
+	found := read(t, s, "", archive.Query{}) // none twice
+	requireVerified(t, s, "", len(found))
+	if err != nil || len(found) == len(f.all()) {
+		return
+	}
+	aside := 0
+	for name := range sizes(t, dir) {
+		if strings.Contains(name, "damaged") {
+			aside++
+		}
+	}
+	require.Positive(t, aside, "%d events are missing", len(f.all())-len(found))
+	require.Contains(t, log.String(), "ERROR")
+	require.NotContains(t, log.String(), "Step", "content of events")
 }

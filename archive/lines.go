@@ -35,14 +35,16 @@ type fault struct {
 func (f *fault) Error() string { return "archive: " + f.key + ": " + f.cause.Error() }
 func (f *fault) Unwrap() error { return f.cause }
 
-// watched knows whether reading has failed, other than by the end.
+// watched knows how much was read, and whether that has failed other than by the end.
 type watched struct {
 	r   io.Reader
+	n   int64
 	err error
 }
 
 func (w *watched) Read(p []byte) (int, error) {
 	n, err := w.r.Read(p)
+	w.n += int64(n)
 	if err != nil && err != io.EOF {
 		w.err = err
 	}

@@ -39,6 +39,7 @@ const (
 	noteVersion = 1
 	noteHead    = "analytics archive note %d %d %d %08x\n"
 	mostHead    = 100
+	notePage    = 4096 // a file whose length stays as it is costs less to sync
 	mostNote    = 64 << 20
 	lockName    = "lock"
 	partSuffix  = ".part"
@@ -96,9 +97,24 @@ func (d *Destination) load() error {
 			}
 		}
 	}
+	if turn == 0 {
+		syncAbove(d.fs, d.dir)
+	}
 	// Twice, so that both files are there, and before Position is believed: the process
 	// before may have died in between.
 	return errors.Join(d.save(), d.save(), d.fs.SyncDir(d.dir))
+}
+
+// syncAbove makes the name of a folder safe from a loss of power, and those of the folders
+// above that may be new with it. What cannot be synced, such as a folder of somebody else,
+// is not new.
+func syncAbove(fsys wal.FS, dir string) {
+	for dir = filepath.Clean(dir); ; dir = filepath.Dir(dir) {
+		above := filepath.Dir(dir)
+		if above == dir || fsys.SyncDir(above) != nil {
+			return
+		}
+	}
 }
 
 func isPart(name string) bool { return strings.HasSuffix(name, partSuffix) }
@@ -193,7 +209,9 @@ func (d *Destination) save() error {
 	if err != nil {
 		return fmt.Errorf("archive: %w", err)
 	}
-	_, err = f.WriteAt(append(raw, content...), 0)
+	raw = append(raw, content...)
+	raw = append(raw, bytes.Repeat([]byte{'\n'}, notePage-len(raw)%notePage)...)
+	_, err = f.WriteAt(raw, 0)
 	if err == nil {
 		err = f.Sync()
 	}

@@ -194,16 +194,31 @@ func (a *Archive) read(ctx context.Context, m *Manifest, f func(n int64, line []
 		return fmt.Errorf("archive: %s: %w", m.Key, err)
 	}
 	defer r.Close()
-	broken := &watched{r: &ctxReader{ctx, r}}
-	err = eachLine(broken, m, f)
+	from := &watched{r: &ctxReader{ctx, r}}
+	err = eachLine(from, m, f)
+	if err == nil && m.Rewriting {
+		err = a.whole(ctx, m.Key, from.n)
+	}
 	var bad *fault
 	switch {
 	case ctx.Err() != nil && !errors.Is(err, errEnough) && err != nil:
 		return context.Cause(ctx)
-	case broken.err != nil && errors.As(err, &bad): // it is not the file that is damaged
-		return fmt.Errorf("archive: %s: %w", m.Key, broken.err)
+	case from.err != nil && errors.As(err, &bad): // it is not the file that is damaged
+		return fmt.Errorf("archive: %s: %w", m.Key, from.err)
 	}
 	return err
+}
+
+// whole tells whether so many bytes are all of a file, of which the manifest cannot tell.
+func (a *Archive) whole(ctx context.Context, key string, n int64) error {
+	o, err := a.bucket.Stat(ctx, key)
+	if err == nil && o.Size != n {
+		err = fmt.Errorf("%d bytes of %d could be read", n, o.Size)
+	}
+	if err != nil {
+		return fmt.Errorf("archive: %s: %w", key, err)
+	}
+	return nil
 }
 
 // eachLine is read without the bucket.
@@ -216,6 +231,8 @@ func eachLine(r io.Reader, m *Manifest, f func(n int64, line []byte, v *fields) 
 	for {
 		line, err := lines.next()
 		switch {
+		case err == io.EOF && lines.bytes != m.RawBytes && !m.Rewriting:
+			return &fault{m.Key, fmt.Errorf("it ends behind line %d, its manifest has more", lines.n)}
 		case err == io.EOF:
 			return nil
 		case err != nil:

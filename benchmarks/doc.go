@@ -16,11 +16,12 @@
 //
 //	go run ./benchmarks/cmd/spool -out docs/benchmarks-spool.md
 //
-// The command cmd/devicemode measures the adapters, and cmd/receiving what receives other
-// clients' messages:
+// The command cmd/devicemode measures the adapters, cmd/receiving what receives other
+// clients' messages, and cmd/storage what loads databases and archives:
 //
 //	go run ./benchmarks/cmd/devicemode -out docs/benchmarks-devicemode.md
 //	go run ./benchmarks/cmd/receiving -out docs/benchmarks-receiving.md
+//	go run ./benchmarks/cmd/storage -out docs/benchmarks-storage.md
 //
 // The folder stores is a module of its own, outside of go.work, for the databases that
 // it needs. It compares the spool with other ways to keep events on disk:

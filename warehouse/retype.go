@@ -3,7 +3,6 @@ package warehouse
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/tributary-dev/analytics"
@@ -166,11 +165,13 @@ func (r *retype) parsed(c cell) Value {
 	if micros, ok := timestamp(c.text); ok && r.kind == Time {
 		return Value{Kind: Time, N: micros}
 	}
-	text := strings.TrimSpace(c.text)
-	if text == "" || jsontext.SkipValue(text, 0, 0) != len(text) || text[0] == '"' {
+	if c.text == "" || jsontext.SkipValue(c.text, 0, 0) != len(c.text) || c.text[0] == '"' {
 		return Value{}
 	}
-	was := cellOf(text)
+	was := cellOf(c.text)
+	if r.kind == Int && was.kind != Int { // "7.0" would not come back as it was
+		return Value{}
+	}
 	v, _ := was.fit(r.kind)
 	return v
 }

@@ -18,6 +18,8 @@
 // its own. What cannot be tested with the Setup is skipped, with a sentence that says so:
 // look at the run with -v once.
 //
+// [Golden] then loads recorded events and compares all tables with expected ones.
+//
 // Rules run in real time, since a database is somewhere else. A rule about waiting takes a
 // second or two.
 //

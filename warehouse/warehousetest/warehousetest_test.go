@@ -52,6 +52,9 @@ var sizes = []string{"columns", "row-size", "rows"}
 const slow = "it takes long"
 
 func TestBrokenStoresFail(t *testing.T) {
+	if underRace {
+		t.Skip("each store is used as by TestRun, ninety times over")
+	}
 	for _, b := range brokenOnes() {
 		t.Run(b.rule+" "+b.how, func(t *testing.T) {
 			t.Parallel()

@@ -1,0 +1,137 @@
+package archive_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tributary-dev/analytics"
+	"github.com/tributary-dev/analytics/archive"
+)
+
+// stored is an archive of these events.
+func stored(t *testing.T, raws ...string) (*archive.Archive, *memory) {
+	t.Helper()
+	m := newMemory()
+	d := open(t, &archive.Destination{Bucket: m, Dir: t.TempDir()})
+	require.NoError(t, deliver(t, d, 0, raws...))
+	require.NoError(t, d.Close(t.Context()))
+	a, err := archive.Open(m, "")
+	require.NoError(t, err)
+	return a, m
+}
+
+// A destination that refuses its settings ends a replay, which would wait for ever.
+func TestReplayToADestinationThatRefuses(t *testing.T) {
+	a, _ := stored(t, track("m-0", "u"))
+	synctest.Test(t, func(t *testing.T) {
+		refused := errors.New("no such key")
+		fresh := analytics.DestinationFunc("Fresh", func(context.Context, []*analytics.Event) error { return analytics.Unauthorized(refused) })
+		done, err := a.Replay(t.Context(), archive.Query{}, archive.ToDestination(fresh), archive.ReplayOptions{})
+		require.ErrorContains(t, err, "no such key")
+		require.Empty(t, done.Last)
+	})
+}
+
+// What it refuses for good is counted.
+func TestReplayCountsWhatIsDropped(t *testing.T) {
+	a, _ := stored(t, track("m-0", "u"), track("m-1", "u"), `{"type":"object","messageId":"m-2","collection":"products","id":"p","properties":{}}`)
+	synctest.Test(t, func(t *testing.T) {
+		fresh := analytics.DestinationFunc("Fresh", func(_ context.Context, events []*analytics.Event) error {
+			var failed analytics.BatchError
+			failed.Set(0, analytics.Permanent(errors.New("bad")))
+			return failed.OrNil()
+		})
+		done, err := a.Replay(t.Context(), archive.Query{Types: []analytics.Call{analytics.CallTrack}}, archive.ToDestination(fresh), archive.ReplayOptions{})
+		require.NoError(t, err)
+		require.EqualValues(t, 2, done.Events)
+		require.EqualValues(t, 1, done.Dropped)
+	})
+}
+
+// An event that is as large as may be is not lost by the receivedAt that was added.
+func TestReplayOfTheLargestEvent(t *testing.T) {
+	head := `{"type":"track","messageId":"m-0","timestamp":"2026-11-23T11:59:00.000Z","userId":"u","event":"E","properties":{"x":"`
+	raw := fmt.Sprintf(`%s%0*d"}}`, head, 32<<10-len(head)-len(`"}}`), 0)
+	require.Len(t, raw, 32<<10)
+	a, _ := stored(t, raw)
+	synctest.Test(t, func(t *testing.T) {
+		got := 0
+		fresh := analytics.DestinationFunc("Fresh", func(_ context.Context, events []*analytics.Event) error {
+			got += len(events)
+			return nil
+		})
+		done, err := a.Replay(t.Context(), archive.Query{}, archive.ToDestination(fresh), archive.ReplayOptions{})
+		require.NoError(t, err)
+		require.Equal(t, 1, got, done.Reason)
+	})
+}
+
+// A second destination of the client that is stuck does not hold a replay up.
+func TestReplayWaitsForItsTargetOnly(t *testing.T) {
+	a, _ := stored(t, track("m-0", "u"))
+	synctest.Test(t, func(t *testing.T) {
+		stuck := analytics.DestinationFunc("Stuck", func(context.Context, []*analytics.Event) error { return errors.New("down") })
+		got := 0
+		fine := analytics.DestinationFunc("Fine", func(_ context.Context, events []*analytics.Event) error {
+			for _, e := range events {
+				if e.MessageID == "m-0" {
+					got++
+				}
+			}
+			return nil
+		})
+		client, err := analytics.New(analytics.Config{Destinations: []analytics.Destination{stuck, fine}})
+		require.NoError(t, err)
+		require.NoError(t, client.Track(t.Context(), analytics.Track{UserID: "u", Event: "E"}))
+		start := time.Now()
+		_, err = a.Replay(t.Context(), archive.Query{}, archive.ToClient(client, "Fine", ""), archive.ReplayOptions{})
+		require.NoError(t, err)
+		require.Less(t, time.Since(start), 10*time.Second)
+		require.Equal(t, 1, got)
+
+		_, err = a.Replay(t.Context(), archive.Query{}, archive.ToClient(client, "Nobody", ""), archive.ReplayOptions{})
+		require.ErrorContains(t, err, "no destination of the client")
+		_, err = a.Replay(t.Context(), archive.Query{}, archive.ToClient(nil, "Fine", ""), archive.ReplayOptions{})
+		require.ErrorContains(t, err, "no target")
+		_, err = a.Replay(t.Context(), archive.Query{}, archive.ToClient(client, "Fine", ""), archive.ReplayOptions{Rate: -1})
+		require.ErrorContains(t, err, "Rate")
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		require.Error(t, client.Close(ctx))
+	})
+}
+
+// A file that Forget has changed since the checkpoint is sent from its start.
+func TestReplayBehindAForget(t *testing.T) {
+	a, _ := stored(t, track("m-0", "gone"), track("m-1", "u"), track("m-2", "u"))
+	synctest.Test(t, func(t *testing.T) {
+		var got []string
+		fresh := func() archive.Target {
+			return archive.ToDestination(analytics.DestinationFunc("Fresh", func(_ context.Context, events []*analytics.Event) error {
+				for _, e := range events {
+					got = append(got, e.MessageID)
+				}
+				return nil
+			}))
+		}
+		done, err := a.Replay(t.Context(), archive.Query{}, fresh(), archive.ReplayOptions{})
+		require.NoError(t, err)
+		require.EqualValues(t, 3, done.Last.Line)
+		again, err := a.Replay(t.Context(), archive.Query{}, fresh(), archive.ReplayOptions{From: done.Last})
+		require.NoError(t, err)
+		require.Zero(t, again.Events)
+
+		_, err = a.Forget(t.Context(), archive.Identity{UserID: "gone"})
+		require.NoError(t, err)
+		got = nil
+		_, err = a.Replay(t.Context(), archive.Query{}, fresh(), archive.ReplayOptions{From: done.Last})
+		require.NoError(t, err)
+		require.Equal(t, []string{"m-1", "m-2"}, got)
+	})
+}
