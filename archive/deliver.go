@@ -12,14 +12,30 @@ import (
 	"github.com/tributary-dev/analytics"
 )
 
-// meta travels with an event from Translate to Deliver.
+// meta travels with an event from Translate to Deliver. All that is found in the line is
+// found at once, while that is at hand.
 type meta struct {
-	accepted            int64 // Unix milliseconds; zero: not known
-	seq                 uint64
-	known               bool // seq
-	call                analytics.Call
-	userID, anonymousID string
-	name                string
+	accepted int64 // Unix milliseconds; zero: not known
+	seq      uint64
+	known    bool // seq
+	own      bool // the line has a receivedAt
+	facts    facts
+}
+
+// metaOf looks into a line.
+func metaOf(line []byte, call analytics.Call, messageID, userID, anonymousID, name string) *meta {
+	m := &meta{facts: facts{
+		timestamp: timestampOf(line, call, messageID), user: hashOf(userKind, userID), anonymous: hashOf(anonymousKind, anonymousID),
+	}}
+	m.facts.received, m.own = received(line)
+	switch call {
+	case analytics.CallTrack:
+		m.facts.name = name
+	case analytics.CallAlias:
+		f, _ := parseLine(line)
+		m.facts.former = formerOf(f.former)
+	}
+	return m
 }
 
 // Translate makes the line of an event that was decoded, where plugins stand before the
@@ -30,28 +46,21 @@ func (d *Destination) Translate(e *analytics.Event) ([]analytics.Item, error) {
 	if err != nil {
 		return nil, &analytics.InvalidError{Field: "message", Reason: "cannot be encoded"}
 	}
-	m := &meta{call: e.Type, userID: e.UserID, anonymousID: e.AnonymousID}
-	if e.Type == analytics.CallTrack {
-		m.name = e.Event
-	}
-	return []analytics.Item{{Body: raw, Data: m}}, nil
+	return []analytics.Item{{Body: raw, Data: metaOf(raw, e.Type, e.MessageID, e.UserID, e.AnonymousID, e.Event)}}, nil
 }
 
 // TranslateRaw takes the event as it is in the log.
 func (d *Destination) TranslateRaw(h *analytics.Header, raw []byte) (analytics.Item, error) {
-	m := &meta{0, h.Seq, true, h.Type, h.UserID, h.AnonymousID, ""}
-	if h.Type == analytics.CallTrack {
-		m.name = h.Event
-	}
-	if !h.AcceptedAt.IsZero() {
-		m.accepted = h.AcceptedAt.UnixMilli()
-	}
 	if bytes.IndexByte(raw, '\n') >= 0 || bytes.IndexByte(raw, '\r') >= 0 || !isObject(raw) { // white space between values may hold line breaks
 		var line bytes.Buffer
 		if err := json.Compact(&line, raw); err != nil || !isObject(line.Bytes()) {
 			return analytics.Item{}, &analytics.InvalidError{Field: "message", Reason: "is not a JSON object"}
 		}
 		raw = line.Bytes()
+	}
+	m := metaOf(raw, h.Type, h.MessageID, h.UserID, h.AnonymousID, h.Event)
+	if m.seq, m.known = h.Seq, true; !h.AcceptedAt.IsZero() {
+		m.accepted = h.AcceptedAt.UnixMilli()
 	}
 	return analytics.Item{Body: raw, Data: m}, nil
 }
@@ -114,14 +123,9 @@ func (d *Destination) plan(log string, b *analytics.Batch, next uint64, now time
 		if e.seq < next && (m.known || exact) {
 			continue
 		}
-		own := false
-		e.received, own = received(e.line)
-		if e.splice = !own; e.splice {
-			e.received = time.UnixMilli(e.accepted).UTC()
-		}
 		at := e.accepted
-		if !e.received.IsZero() { // else it has a receivedAt that is no time
-			at = e.received.UnixMilli()
+		if !m.facts.received.IsZero() { // else it has none, or one that is no time
+			at = m.facts.received.UnixMilli()
 		}
 		source := d.sourceOf(e.line)
 		if last == nil || source != lastSource || at < last.Begin || at >= last.end() {

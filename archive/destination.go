@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"path/filepath"
 	"time"
 
 	"github.com/tributary-dev/analytics"
@@ -80,9 +79,8 @@ type Destination struct {
 	logs    map[string]*position
 	parts   []*part
 	open    map[partKey]*part // those that are written to
-	writers map[string]compressor
-	pending []*part // of the batch that is being written
-	text    acceptedText
+	pending []*part           // of the batch that is being written
+	packers [2]*packer
 }
 
 var (
@@ -148,43 +146,6 @@ func (d *Destination) Open(env analytics.Env) error {
 	d.stop, d.gone = cancel, make(chan struct{})
 	go d.age(ctx)
 	return nil
-}
-
-// check finds the faults of the settings.
-func (d *Destination) check() error {
-	var errs []error
-	fault := func(field, reason string) {
-		errs = append(errs, &analytics.InvalidError{Field: field, Reason: reason})
-	}
-	d.dir = d.Dir
-	switch folder, local := d.Bucket.(*Folder); {
-	case d.Bucket == nil:
-		fault("Bucket", "is required")
-	case local && (folder == nil || folder.Path == ""):
-		fault("Bucket", "is a Folder without Path")
-	case local:
-		d.dir = cmp.Or(d.Dir, filepath.Join(folder.Path, partsFolder))
-	case d.Dir == "":
-		fault("Dir", "is required: unfinished files are kept there")
-	}
-	if d.Layout != "" && d.Layout != Segment && d.Layout != Hive {
-		fault("Layout", "is neither segment nor hive")
-	}
-	if d.Compression != "" && d.Compression != Gzip && d.Compression != Zstd {
-		fault("Compression", "is neither gzip nor zstd")
-	}
-	if badPrefix(d.prefix()) {
-		fault("Prefix", "is not a path of names")
-	}
-	for _, n := range []struct {
-		field string
-		n     int64
-	}{{"Every", int64(d.Every)}, {"MaxBytes", d.MaxBytes}, {"MaxAge", int64(d.MaxAge)}} {
-		if n.n < 0 {
-			fault(n.field, "is negative")
-		}
-	}
-	return errors.Join(errs...)
 }
 
 // Close finishes all files. What cannot be finished stays in Dir for the next process.

@@ -37,7 +37,7 @@ var (
 func FilterOf(n int, user func(i int) string) Filter {
 	s := newStats()
 	for i := range n {
-		s.add(&fields{user: user(i)}, nil)
+		s.add(&facts{user: hashOf(userKind, user(i))}, nil)
 	}
 	return s.ids.filter()
 }

@@ -13,7 +13,6 @@ import (
 const (
 	timeLayout  = "2006-01-02T15:04:05.000Z"
 	receivedKey = `,"receivedAt":"`
-	headBytes   = 256 // where the timestamp of nearly all events begins
 	spliceBytes = len(receivedKey) + len(timeLayout) + len(`"`)
 )
 
@@ -79,23 +78,50 @@ func parseMillis(s string) (t time.Time, ok bool) {
 			n[i] = 10*n[i] + int(c-'0')
 		}
 	}
-	if n[3] > 23 || n[4] > 59 || n[5] > 59 {
+	year, month, day := n[0], n[1], n[2]
+	if month < 1 || month > 12 || day < 1 || day > daysIn(year, month) || n[3] > 23 || n[4] > 59 || n[5] > 59 {
 		return t, false
 	}
-	t = time.Date(n[0], time.Month(n[1]), n[2], n[3], n[4], n[5], n[6]*int(time.Millisecond), time.UTC)
-	year, month, day := t.Date()
-	return t, year == n[0] && int(month) == n[1] && day == n[2]
+	seconds := (daysBefore(year, month)+int64(day-1))*86_400 + int64(n[3]*3600+n[4]*60+n[5])
+	return time.Unix(seconds, int64(n[6])*int64(time.Millisecond)).UTC(), true
 }
 
-// timestampOf is the timestamp of an event. The encoder writes it behind two strings.
-func timestampOf(line []byte) (at time.Time) {
-	const key = `,"timestamp":"`
-	head := line[:min(len(line), headBytes)]
-	if i := bytes.Index(head, []byte(key)); i > 0 && bytes.IndexByte(head[1:i], '{') < 0 && bytes.IndexByte(head[1:i], '[') < 0 {
-		if from := i + len(key); from+len(timeLayout) < len(line) && line[from+len(timeLayout)] == '"' {
-			if t, ok := parseMillis(text(line[from : from+len(timeLayout)])); ok {
-				return t
-			}
+func daysIn(year, month int) int {
+	leap := year%4 == 0 && (year%100 != 0 || year%400 == 0)
+	if month == 2 && leap {
+		return 29
+	}
+	return [...]int{31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31}[month-1]
+}
+
+// daysBefore is the days from 1970 to the first of a month. A year begins in March here, so
+// that the leap day is its last, and there are 146,097 days in 400 of them.
+func daysBefore(year, month int) int64 {
+	if month <= 2 {
+		year, month = year-1, month+12
+	}
+	y := int64(year)
+	return 365*y + floor(y, 4) - floor(y, 100) + floor(y, 400) + int64(153*(month-3)+2)/5 - 719_468
+}
+
+func floor(a, b int64) int64 {
+	if a < 0 {
+		return (a - b + 1) / b
+	}
+	return a / b
+}
+
+// timestampOf is the timestamp of an event, which the encoder writes behind type and
+// messageId.
+func timestampOf(line []byte, call analytics.Call, messageID string) (at time.Time) {
+	const before, between, key = `{"type":"`, `","messageId":"`, `","timestamp":"`
+	id := len(before) + len(call) + len(between)
+	end := id + len(messageID)
+	from := end + len(key)
+	if from+len(timeLayout) < len(line) && line[from+len(timeLayout)] == '"' && string(line[end:from]) == key &&
+		string(line[:len(before)]) == before && string(line[id-len(between):id]) == between && string(line[id:end]) == messageID {
+		if t, ok := parseMillis(text(line[from : from+len(timeLayout)])); ok {
+			return t
 		}
 	}
 	jsontext.EachMember(text(line), func(key, value string) bool {

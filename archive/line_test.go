@@ -52,6 +52,20 @@ func TestTimeOf(t *testing.T) {
 	}
 }
 
+// Days are those of package time: each one of 400 years, then one of each month.
+func TestTimeOfEachDay(t *testing.T) {
+	for day := time.Date(0, 1, 1, 23, 59, 59, 999e6, time.UTC); day.Year() < 9999; {
+		step := 29
+		if day.Year() >= 1800 && day.Year() < 2200 {
+			step = 1
+		}
+		day = day.AddDate(0, 0, step)
+		if got := archive.TimeOf(`"` + day.Format("2006-01-02T15:04:05.000Z") + `"`); !got.Equal(day) {
+			require.Fail(t, "another time", "%s: %s", day, got)
+		}
+	}
+}
+
 func TestPathPart(t *testing.T) {
 	for name, want := range map[string]string{
 		"web": "web", "Web-2_x.y": "Web-2_x.y", "a/b": "a~2fb", "..": "~2e.", ".x": "~2ex", "ü": "~c3~bc", "a b": "a~20b", "~": "~7e",

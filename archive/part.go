@@ -1,19 +1,10 @@
 package archive
 
 import (
-	"bufio"
 	"cmp"
-	"errors"
 	"fmt"
-	"io"
 	"path/filepath"
-	"strings"
 	"time"
-
-	"github.com/klauspost/compress/gzip"
-	"github.com/klauspost/compress/zstd"
-
-	"github.com/tributary-dev/analytics"
 )
 
 // part is an unfinished file, as the note has it. What is in its file beyond Bytes was
@@ -53,10 +44,8 @@ type partKey struct{ folder, ext, log string }
 type entry struct {
 	line     []byte
 	m        *meta
-	received time.Time // as it stands in the line
-	accepted int64
+	accepted int64 // Unix milliseconds
 	seq      uint64
-	splice   bool // receivedAt is to be added
 }
 
 func (p *part) key() string {
@@ -83,135 +72,32 @@ func (p *part) drop() {
 	p.entries = p.entries[:0]
 }
 
-// compressor is a gzip or zstd writer.
-type compressor interface {
-	io.WriteCloser
-	Reset(io.Writer)
-}
-
-func newCompressor(ext string) (compressor, error) {
-	if strings.HasSuffix(ext, zstdSuffix) {
-		return zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1))
-	}
-	return gzip.NewWriterLevel(nil, gzipLevel)
-}
-
-const (
-	gzipLevel = 6
-	chunk     = 64 << 10
-)
-
-// write appends the entries of a batch as one member, which is on the disk when it
-// returns.
+// write appends the entries of a batch, which are on the disk when it returns.
 func (d *Destination) write(p *part) (err error) {
 	file, err := d.fs.Open(filepath.Join(d.dir, p.File), true, true)
 	if err != nil {
 		return fmt.Errorf("archive: %w", err)
 	}
-	defer func() {
-		if closed := file.Close(); err == nil {
-			err = closed
-		}
-		if err != nil {
-			err = fmt.Errorf("archive: write %s: %w", p.File, err)
-		}
-	}()
-	z := d.writers[p.Ext]
-	if z == nil {
-		if z, err = newCompressor(p.Ext); err != nil {
-			return err
-		}
-		d.writers[p.Ext] = z
+	end, raw := p.Bytes, p.RawBytes
+	members, err := d.compress(p)
+	for i := 0; i < len(members) && err == nil; i++ {
+		_, err = file.WriteAt(members[i].out.Bytes(), end)
+		end += int64(members[i].out.Len())
+		raw += members[i].raw
 	}
-	to := &counter{w: io.NewOffsetWriter(file, p.Bytes)}
-	out := newChunks(z, to)
-	for i := range p.entries {
-		if err = d.writeLine(out, &p.entries[i]); err != nil {
-			break
-		}
-	}
-	if err = cmp.Or(err, out.close()); err == nil {
+	if err == nil {
 		err = file.Sync()
 	}
-	if err != nil {
-		return err
+	if err = cmp.Or(err, file.Close()); err != nil {
+		return fmt.Errorf("archive: write %s: %w", p.File, err)
 	}
 	if p.Count == 0 {
 		p.From = p.entries[0].seq
 	}
 	p.To = p.entries[len(p.entries)-1].seq + 1
 	p.Count += int64(len(p.entries))
-	p.Bytes += to.n
-	p.RawBytes += out.raw
+	p.Bytes, p.RawBytes = end, raw
 	return nil
-}
-
-// writeLine writes an event, with the time at which it was accepted if it does not say
-// when it was received.
-func (d *Destination) writeLine(w *chunks, e *entry) error {
-	if !e.splice {
-		return w.line(e.line)
-	}
-	if err := w.room(len(e.line) + spliceBytes + 1); err != nil {
-		return err
-	}
-	w.b = append(append(w.b, e.line[:len(e.line)-1]...), receivedKey...)
-	w.b = append(d.text.append(w.b, e.accepted), "\"}\n"...)
-	return nil
-}
-
-// chunks hands lines to a compressor in large pieces, and what it makes of them to the
-// writer behind it, which is faster than one by one.
-type chunks struct {
-	z   compressor
-	out *bufio.Writer
-	b   []byte
-	raw int64 // bytes of lines that were handed on
-}
-
-// newChunks begins a member with a compressor.
-func newChunks(z compressor, w io.Writer) *chunks {
-	c := &chunks{z: z, out: bufio.NewWriterSize(w, chunk), b: make([]byte, 0, chunk)}
-	z.Reset(c.out)
-	return c
-}
-
-// room sees to it that n bytes fit.
-func (c *chunks) room(n int) error {
-	if len(c.b)+n <= cap(c.b) || len(c.b) == 0 {
-		return nil
-	}
-	return c.flush()
-}
-
-func (c *chunks) flush() error {
-	n, err := c.z.Write(c.b)
-	c.raw += int64(n)
-	c.b = c.b[:0]
-	return err
-}
-
-func (c *chunks) line(line []byte) error {
-	if err := c.room(len(line) + 1); err != nil {
-		return err
-	}
-	c.b = append(append(c.b, line...), '\n')
-	return nil
-}
-
-// close ends the member.
-func (c *chunks) close() error { return errors.Join(c.flush(), c.z.Close(), c.out.Flush()) }
-
-// counter counts what goes through it.
-type counter struct {
-	w io.Writer
-	n int64
-}
-
-func (c *counter) Write(p []byte) (int, error) {
-	n, err := c.w.Write(p)
-	c.n += int64(n)
-	return n, err
 }
 
 // commit counts the entries, now that the note has them.
@@ -219,15 +105,10 @@ func (p *part) commit() {
 	if p.stats != nil {
 		for i := range p.entries {
 			e := &p.entries[i]
-			f := fields{
-				call: e.m.call, user: e.m.userID, anonymous: e.m.anonymousID, event: e.m.name,
-				timestamp: timestampOf(e.line), received: e.received,
+			if !e.m.own {
+				e.m.facts.received = time.UnixMilli(e.accepted).UTC()
 			}
-			if f.call == analytics.CallAlias {
-				whole, _ := parseLine(e.line)
-				f.former = whole.former
-			}
-			p.stats.add(&f, func(name string) string { return name })
+			p.stats.add(&e.m.facts, func(name string) string { return name })
 		}
 	}
 	p.drop()

@@ -14,9 +14,6 @@ import (
 	"github.com/tributary-dev/analytics/internal/wal/faultfs"
 )
 
-// powerRuns is how many schedules are run.
-const powerRuns = 100
-
 // TestPowerLoss drives destinations through random batches, rotations, faults of the disk
 // and of the bucket, deaths and losses of power. In the end each event is in one file.
 func TestPowerLoss(t *testing.T) {

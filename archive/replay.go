@@ -27,8 +27,8 @@ type ReplayOptions struct {
 	Progress func(Progress)
 }
 
-// A Checkpoint is a place of a replay. Its JSON can be kept. It does not outlive a Forget:
-// what is erased moves the lines behind it.
+// A Checkpoint is a place of a replay. Its JSON can be kept. Where Forget has changed the
+// file since, that is sent from its start.
 type Checkpoint struct {
 	FirstReceived time.Time `json:"firstReceived"` // of the file
 	Key           string    `json:"key"`

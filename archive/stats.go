@@ -22,33 +22,52 @@ const (
 
 func newStats() *stats { return &stats{events: make(map[string]*int64)} }
 
-// add counts an event. Its strings are kept, but not those of a name that is known.
-func (s *stats) add(f *fields, kept func(string) string) {
+// facts are what is counted of an event.
+type facts struct {
+	received, timestamp time.Time
+	user, anonymous     uint64    // hashes; zero: none
+	former              [2]uint64 // of an alias: it may be either
+	name                string    // of a track call
+}
+
+func hashOf(kind byte, id string) uint64 {
+	if id == "" {
+		return 0
+	}
+	return idHash(kind, id)
+}
+
+func (f *fields) facts() facts {
+	return facts{
+		received: f.received, timestamp: f.timestamp, user: hashOf(userKind, f.user), anonymous: hashOf(anonymousKind, f.anonymous),
+		former: formerOf(f.former), name: f.event,
+	}
+}
+
+func formerOf(id string) [2]uint64 { return [2]uint64{hashOf(userKind, id), hashOf(anonymousKind, id)} }
+
+// add counts an event. It keeps what kept makes of a name that is new.
+func (s *stats) add(f *facts, kept func(string) string) {
 	s.count++
 	widen(&s.firstReceived, &s.lastReceived, f.received)
 	widen(&s.firstTime, &s.lastTime, f.timestamp)
-	if f.user != "" {
-		s.ids.add(idHash(userKind, f.user))
+	for _, h := range [...]uint64{f.user, f.anonymous, f.former[0], f.former[1]} {
+		if h != 0 {
+			s.ids.add(h)
+		}
 	}
-	if f.anonymous != "" {
-		s.ids.add(idHash(anonymousKind, f.anonymous))
-	}
-	if f.former != "" { // it may be either
-		s.ids.add(idHash(userKind, f.former))
-		s.ids.add(idHash(anonymousKind, f.former))
-	}
-	if f.event == "" {
+	if f.name == "" {
 		return
 	}
-	n := s.events[f.event] // events[name]++ would keep this name, not the first one
+	n := s.events[f.name] // events[name]++ would keep this name, not the first one
 	switch {
 	case n != nil:
 		*n++
-	case len(s.events) >= mostNames || len(f.event) > longName:
+	case len(s.events) >= mostNames || len(f.name) > longName:
 		s.more = true
 	default:
 		one := int64(1)
-		s.events[kept(f.event)] = &one
+		s.events[kept(f.name)] = &one
 	}
 }
 
@@ -63,7 +82,8 @@ func (s *stats) names() map[string]int64 {
 
 // addLine counts a line that was read.
 func (s *stats) addLine(line []byte, f *fields) {
-	s.add(f, strings.Clone)
+	facts := f.facts()
+	s.add(&facts, strings.Clone)
 	s.rawBytes += int64(len(line)) + 1
 }
 

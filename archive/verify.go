@@ -8,43 +8,8 @@ import (
 	"fmt"
 	"hash"
 	"io"
-	"io/fs"
 	"maps"
-	"slices"
-	"strings"
-
-	"github.com/tributary-dev/analytics/internal/wal"
 )
-
-// A Fault is something that is wrong with a file or with a manifest. It holds no content.
-type Fault struct {
-	Key     string `json:"key"`
-	Problem string `json:"problem"`
-}
-
-// A Report is what Verify has found.
-type Report struct {
-	Files  int64 `json:"files"`
-	Events int64 `json:"events"`
-	Bytes  int64 `json:"bytes"` // of the files
-
-	// Faults are the first 1,000; MoreFaults counts the others.
-	Faults     []Fault `json:"faults,omitempty"`
-	MoreFaults int64   `json:"moreFaults,omitempty"`
-
-	// Parts are unfinished files beside a [Folder], which are no fault.
-	Parts int `json:"parts,omitempty"`
-}
-
-// Progress is how far something has come, by files, events and the bytes of files.
-// AllFiles and AllBytes are what there is.
-type Progress struct {
-	Files    int64 `json:"files"`
-	AllFiles int64 `json:"allFiles"`
-	Events   int64 `json:"events"`
-	Bytes    int64 `json:"bytes"`
-	AllBytes int64 `json:"allBytes"`
-}
 
 const mostFaults = 1000
 
@@ -215,20 +180,6 @@ func (v *verifier) strangers(ctx context.Context, folder string) error {
 		}
 	}
 	return nil
-}
-
-// parts counts the unfinished files beside a folder.
-func (a *Archive) parts() (int, error) {
-	dir := a.partsDir()
-	if dir == "" {
-		return 0, nil
-	}
-	names, err := wal.OS{}.ReadDir(dir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return 0, fmt.Errorf("archive: %w", err)
-	}
-	names = slices.DeleteFunc(names, func(name string) bool { return !strings.HasSuffix(name, partSuffix) })
-	return len(names), nil
 }
 
 // summing hashes and counts what is read.
