@@ -47,10 +47,10 @@ func cost(v warehouse.Value) int {
 	switch v.Kind {
 	case warehouse.Null:
 		return 0
-	case warehouse.Bool:
-		return 1
-	case warehouse.String, warehouse.JSON:
-		return min(len(v.S)+4, 22)
+	case warehouse.String:
+		return min((len(v.S)+8)&^7, 24)
+	case warehouse.JSON:
+		return 24
 	}
 	return 8
 }
