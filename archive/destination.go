@@ -81,6 +81,7 @@ type Destination struct {
 	open    map[partKey]*part // those that are written to
 	pending []*part           // of the batch that is being written
 	packers [2]*packer
+	aside   []error // one for each part that was put aside, until somebody is told
 }
 
 var (
@@ -148,7 +149,8 @@ func (d *Destination) Open(env analytics.Env) error {
 	return nil
 }
 
-// Close finishes all files. What cannot be finished stays in Dir for the next process.
+// Close finishes all files. What cannot be finished stays in Dir for the next process. Of
+// damaged files it tells as Rotate does.
 func (d *Destination) Close(ctx context.Context) error {
 	if d.busy == nil {
 		return nil
@@ -171,10 +173,12 @@ func (d *Destination) Close(ctx context.Context) error {
 	if left := len(d.parts); left > 0 {
 		err = fmt.Errorf("archive: %d unfinished files stay in Dir: %w", left, err)
 	}
-	return errors.Join(err, d.lock.Close())
+	return errors.Join(err, d.damaged(), d.lock.Close())
 }
 
-// Rotate finishes all files now, so that what was delivered can be read.
+// Rotate finishes all files now, so that what was delivered can be read. An unfinished file
+// that turns out to be damaged, by the disk or by hand, is kept in Dir under a name that ends
+// in ".damaged", and is an error of the next Rotate, once: the others are finished.
 func (d *Destination) Rotate(ctx context.Context) error {
 	if d.busy == nil {
 		return errClosed
@@ -186,7 +190,14 @@ func (d *Destination) Rotate(ctx context.Context) error {
 	if d.closed {
 		return errClosed
 	}
-	return d.finish(ctx, func(*part) bool { return true })
+	return errors.Join(d.finish(ctx, func(*part) bool { return true }), d.damaged())
+}
+
+// damaged tells of the parts that were put aside since it was last asked.
+func (d *Destination) damaged() error {
+	err := errors.Join(d.aside...)
+	d.aside = nil
+	return err
 }
 
 var errClosed = errors.New("archive: the destination is not open")

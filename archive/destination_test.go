@@ -121,10 +121,14 @@ func TestPartsThatAreDamaged(t *testing.T) {
 			var log bytes.Buffer
 			d := &archive.Destination{Bucket: m, Dir: dir, Source: "other"}
 			require.NoError(t, d.Open(analytics.Env{Logger: slog.New(slog.NewTextHandler(&log, nil))}))
-			require.NoError(t, deliver(t, d, 2, track("m-2", "u")))
+			require.NoError(t, deliver(t, d, 2, track("m-2", "u")), "the others go on")
+			err := d.Rotate(t.Context())
+			require.ErrorContains(t, err, "damaged")
+			require.ErrorContains(t, err, "its 2 events are ")
+			require.NoError(t, d.Rotate(t.Context()), "it is said once")
 			require.NoError(t, d.Close(t.Context()))
 			requireSound(t, m, 1)
-			require.Contains(t, log.String(), "put a damaged file aside")
+			require.Contains(t, log.String(), "a damaged unfinished file")
 			require.Contains(t, log.String(), "events=2")
 			kept, _ := filepath.Glob(filepath.Join(dir, "*.damaged"))
 			require.Equal(t, name == "missing", len(kept) == 0)

@@ -15,13 +15,19 @@ import (
 
 var errDamaged = errors.New("archive: an unfinished file is damaged")
 
-// putAside keeps a part that cannot be read under another name, for people.
+// putAside keeps a part that cannot be read under another name, for people, who learn of
+// it at once and from the next Rotate or Close.
 func (d *Destination) putAside(p *part, why error) error {
 	name := filepath.Join(d.dir, p.File)
-	if err := d.fs.Rename(name, name+damagedSuffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	where := "kept in " + name + damagedSuffix
+	switch err := d.fs.Rename(name, name+damagedSuffix); {
+	case errors.Is(err, fs.ErrNotExist):
+		where = "gone"
+	case err != nil:
 		return fmt.Errorf("archive: %w", err)
 	}
-	d.log.Error("archive put a damaged file aside", "file", p.File+damagedSuffix, "events", p.Count, "error", why)
+	d.log.Error("archive has a damaged unfinished file", "file", p.File, "events", p.Count, "where", where, "error", why)
+	d.aside = append(d.aside, fmt.Errorf("%w; its %d events are %s", why, p.Count, where))
 	return nil
 }
 
