@@ -26,19 +26,22 @@ func TestTimes(t *testing.T) {
 	}
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 10_000 {
-		moments = append(moments, firstTime+r.Int64N(lastTime-firstTime+1))
+		n := firstTime + r.Int64N(lastTime-firstTime+1)
+		moments = append(moments, n, n, min(n+r.Int64N(86_400_000_000), lastTime)) // the same again, and mostly one of its day
 	}
+	var c clock
 	for _, n := range moments {
-		var b [len(timeLayout)]byte
-		require.True(t, putTime(&b, n))
-		require.Equal(t, time.UnixMicro(n).UTC().Format(timeLayout), string(b[:]))
-		back, ok := parseTime(string(b[:]))
+		text, ok := c.put(n)
+		require.True(t, ok)
+		require.Equal(t, time.UnixMicro(n).UTC().Format(timeLayout), string(text))
+		back, ok := parseTime(string(text))
 		require.True(t, ok)
 		require.Equal(t, n, back)
 	}
-	var b [len(timeLayout)]byte
-	require.False(t, putTime(&b, firstTime-1))
-	require.False(t, putTime(&b, lastTime+1))
+	for _, n := range []int64{firstTime - 1, lastTime + 1} {
+		_, ok := c.put(n)
+		require.False(t, ok)
+	}
 }
 
 func TestErrorsBecomeWords(t *testing.T) {

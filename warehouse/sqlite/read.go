@@ -101,7 +101,7 @@ func (r *reader) run(condition string, values []string, limit int) error {
 	if err != nil {
 		return err
 	}
-	return each(s, values, r.row)
+	return each(s.Stmt, values, r.row)
 }
 
 // row hands over a row.
@@ -171,7 +171,7 @@ func (c *conn) delete(name, column string, values []string) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := each(s, values, func(*sqlite3.Stmt) error { return nil }); err != nil {
+	if err := each(s.Stmt, values, func(*sqlite3.Stmt) error { return nil }); err != nil {
 		return 0, err
 	}
 	return c.Changes(), nil

@@ -23,28 +23,30 @@ type statement struct {
 	*sqlite3.Stmt
 	variables int
 	used      uint64
+	bound     []bool // of a writer: which variables are not NULL
 }
 
 // statement returns the statement of that key, for which sql is asked once. Columns that
 // are read count as variables.
-func (c *conn) statement(key []byte, variables int, sql func() string) (*sqlite3.Stmt, error) {
+func (c *conn) statement(key []byte, variables int, sql func() string) (*statement, error) {
 	c.uses++
 	if s := c.byKey[string(key)]; s != nil {
 		s.used = c.uses
-		return s.Stmt, nil
+		return s, nil
 	}
 	variables = max(variables, minVariables)
 	for len(c.byKey) > 0 && c.variables+variables > maxVariables {
 		c.evict()
 	}
-	s, _, err := c.PrepareFlags(sql(), sqlite3.PREPARE_PERSISTENT)
+	prepared, _, err := c.PrepareFlags(sql(), sqlite3.PREPARE_PERSISTENT)
 	if err != nil {
 		return nil, err
 	}
 	if c.byKey == nil {
 		c.byKey = map[string]*statement{}
 	}
-	c.byKey[string(key)] = &statement{s, variables, c.uses}
+	s := &statement{Stmt: prepared, variables: variables, used: c.uses}
+	c.byKey[string(key)] = s
 	c.variables += variables
 	return s, nil
 }

@@ -12,33 +12,50 @@ const (
 	lastTime  = 253402300799*1_000_000 + 999_999
 )
 
-// putTime writes a time. It does what AppendFormat does in a sixth of the time, which is
-// worth it for five times a row.
-func putTime(b *[len(timeLayout)]byte, micros int64) bool {
-	if micros < firstTime || micros > lastTime {
-		return false
-	}
-	const day = 24 * 60 * 60 * 1_000_000
-	micros -= firstTime
-	year, month, ofMonth := date(micros / day)
-	micros %= day
-	copy(b[:], timeLayout)
-	put(b[0:4], year)
-	put(b[5:7], month)
-	put(b[8:10], ofMonth)
-	put(b[11:13], int(micros/3_600_000_000))
-	put(b[14:16], int(micros/60_000_000%60))
-	put(b[17:19], int(micros/1_000_000%60))
-	put(b[20:26], int(micros%1_000_000))
-	return true
+// A clock writes times, and remembers what it wrote last: the times of a row and of its
+// neighbours are often the same and mostly of one day. It does what AppendFormat does in a
+// tenth of the time, which is worth it for five times a row.
+type clock struct {
+	written bool
+	micros  int64 // that text is
+	day     int64
+	text    [len(timeLayout)]byte
 }
 
-func put(b []byte, n int) {
-	for i := len(b) - 1; i >= 0; i-- {
-		b[i] = byte('0' + n%10)
-		n /= 10
+// put returns the text of a time, valid until the next; ok is false outside of the years 1
+// to 9999.
+func (c *clock) put(micros int64) (text []byte, ok bool) {
+	if c.written && micros == c.micros {
+		return c.text[:], true
 	}
+	if micros < firstTime || micros > lastTime {
+		return nil, false
+	}
+	c.micros = micros
+	const perDay = 24 * 60 * 60 * 1_000_000
+	micros -= firstTime
+	if day := micros / perDay; day != c.day || !c.written {
+		year, month, ofMonth := date(day)
+		copy(c.text[:], timeLayout)
+		c.two(0, year/100)
+		c.two(2, year%100)
+		c.two(5, month)
+		c.two(8, ofMonth)
+		c.day, c.written = day, true
+	}
+	seconds := int(micros % perDay / 1_000_000)
+	c.two(11, seconds/3600)
+	c.two(14, seconds/60%60)
+	c.two(17, seconds%60)
+	fraction := int(micros % 1_000_000)
+	c.two(20, fraction/10_000)
+	c.two(22, fraction/100%100)
+	c.two(24, fraction%100)
+	return c.text[:], true
 }
+
+// two writes two digits.
+func (c *clock) two(at, n int) { c.text[at], c.text[at+1] = byte('0'+n/10), byte('0'+n%10) }
 
 // date is the date of a day, counted from January 1st of the year 1. Years begin in
 // March here, so that a leap day is the last of one.

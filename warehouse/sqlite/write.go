@@ -18,7 +18,8 @@ const (
 	maxRowValues = 8192 // of a statement with several rows
 	maxStatement = (1 + 3*bits64) << 20
 	maxRowBytes  = (4 + 28*bits64) << 20
-	sizeStep     = 4 // statements have 256, 64, 16, 4 or 1 row, so that few are kept
+	sizeStep     = 4       // statements have 256, 64, 16, 4 or 1 row, so that few are kept
+	keptBytes    = 1 << 20 // of texts that a statement may hold until the next rows come
 )
 
 // Write inserts with statements of many rows.
@@ -31,6 +32,7 @@ func (t *Tx) Write(ctx context.Context, schema, name string, rows warehouse.Rows
 			c.UpdateHook(w.count)
 			defer c.UpdateHook(nil)
 		}
+		defer w.clear()
 		err := w.all()
 		inserted = w.inserted
 		return err
@@ -50,7 +52,10 @@ type writer struct {
 	on       warehouse.Conflict
 	values   []warehouse.Value // of one row
 	key      []byte
+	stmt     *statement // the one that has bindings
+	size     int        // its rows
 	inserted int64
+	clock    clock
 }
 
 // count is told of each row that is inserted or replaced, which the number of changes
@@ -95,16 +100,18 @@ func shrink(size, n int) int {
 // insert writes size rows. If they are too large for one statement it does nothing, and
 // returns how many would not be.
 func (w *writer) insert(from, size int) (bound int, err error) {
-	s, err := w.statement(size)
-	if err != nil {
-		return 0, err
+	if size != w.size {
+		w.clear()
+		if w.stmt, err = w.statement(size); err != nil {
+			return 0, err
+		}
+		w.size = size
 	}
-	defer func() { _ = s.ClearBindings() }()
 	left := maxStatement
 	for i := range size {
 		clear(w.values)
 		w.rows.Row(from+i, w.values)
-		bytes, err := bindRow(s, i*len(w.values), w.values)
+		bytes, err := w.bind(i * len(w.values))
 		if err != nil {
 			return 0, err
 		}
@@ -112,8 +119,11 @@ func (w *writer) insert(from, size int) (bound int, err error) {
 			return i, nil
 		}
 	}
-	if err := s.Exec(); err != nil {
+	if err := w.stmt.Exec(); err != nil {
 		return 0, withoutText(err)
+	}
+	if maxStatement-left > keptBytes {
+		w.clear()
 	}
 	if w.on == warehouse.Keep {
 		w.inserted += w.conn.Changes()
@@ -121,14 +131,28 @@ func (w *writer) insert(from, size int) (bound int, err error) {
 	return size, nil
 }
 
-func (w *writer) statement(size int) (*sqlite3.Stmt, error) {
+// clear takes the rows out of the statement. Among the rows of one Write that is not worth
+// it: a text that takes the place of another finds its memory.
+func (w *writer) clear() {
+	if w.stmt != nil {
+		_ = w.stmt.ClearBindings()
+		clear(w.stmt.bound)
+	}
+	w.stmt, w.size = nil, 0
+}
+
+func (w *writer) statement(size int) (*statement, error) {
 	w.key = append(w.key[:0], 'w', byte(w.on))
 	w.key = fmt.Appendf(w.key, "%d", size)
 	w.key = appendName(w.key, w.name)
 	for i := range w.columns {
 		w.key = appendName(w.key, w.columns[i].Name)
 	}
-	return w.conn.statement(w.key, size*len(w.columns), func() string { return w.sql(size) })
+	s, err := w.conn.statement(w.key, size*len(w.columns), func() string { return w.sql(size) })
+	if err == nil && s.bound == nil {
+		s.bound = make([]bool, size*len(w.columns))
+	}
+	return s, err
 }
 
 // appendName adds a name to the key of a statement so that no two lists look the same.
@@ -163,16 +187,26 @@ func (w *writer) sql(size int) string {
 	return b.String()
 }
 
-// bindRow sets the variables behind number at. The others are NULL already. It returns
-// the bytes of the row's texts.
-func bindRow(s *sqlite3.Stmt, at int, row []warehouse.Value) (bytes int, err error) {
-	if row[0].Kind == warehouse.Null {
+// bind sets the variables behind number at to the row in values. It returns the bytes of
+// the row's texts.
+func (w *writer) bind(at int) (bytes int, err error) {
+	if w.values[0].Kind == warehouse.Null {
 		return 0, errKey
 	}
-	var text [len(timeLayout)]byte
-	for i := range row {
-		v := &row[i]
+	s := w.stmt
+	for i := range w.values {
+		v := &w.values[i]
 		n := at + i + 1
+		if v.Kind == warehouse.Null {
+			if s.bound[n-1] {
+				s.bound[n-1] = false
+				if err := s.BindNull(n); err != nil {
+					return 0, err
+				}
+			}
+			continue
+		}
+		s.bound[n-1] = true
 		switch v.Kind {
 		case warehouse.Bool, warehouse.Int:
 			err = s.BindInt64(n, v.N)
@@ -183,10 +217,11 @@ func bindRow(s *sqlite3.Stmt, at int, row []warehouse.Value) (bytes int, err err
 				err = s.BindFloat(n, f)
 			}
 		case warehouse.Time:
-			if !putTime(&text, v.N) {
+			text, ok := w.clock.put(v.N)
+			if !ok {
 				return 0, errTime
 			}
-			err = s.BindRawText(n, text[:])
+			err = s.BindRawText(n, text)
 		case warehouse.String, warehouse.JSON:
 			if bytes += len(v.S); bytes > maxRowBytes {
 				return 0, errLarge
