@@ -1,6 +1,9 @@
 package warehouse
 
 import (
+	"cmp"
+	"maps"
+	"slices"
 	"unsafe"
 
 	"github.com/tributary-dev/analytics"
@@ -19,14 +22,24 @@ type batch struct {
 	notices notices
 	events  int
 	touched []*table
-	spare   []rowStore // memory of tables that were loaded before
-	room    int        // cells that it has room for
+	fresh   bool    // there is a table or a column that is not in the database
+	arena   arena   // the cells of all rows
+	spare   [][]row // memory of tables that were loaded before
+	room    int     // rows that it has room for
+
+	decided struct { // what no further pass changes
+		events  int
+		notices notices
+		cells   mark
+	}
+	part, partRows int // zero: the constants of that name
 
 	// Of the event at work:
 	index         int32
 	body          string
 	env           envelope
 	data, context walker
+	cells         []cell // of the row at work, in the arena
 	at            int    // where data begins
 	event         string // what the column event holds
 	careful       bool   // the leaves are in the order of their keys, the later ones count
@@ -40,30 +53,66 @@ type meta struct {
 	known    bool // the two above
 }
 
-// prepare makes the rows of all items with a number of at least next.
-func (b *batch) prepare(items []analytics.Item, next uint64) {
-	b.notices = nil
-	for range mostPasses {
-		b.begin()
-		for i := range items {
-			m, _ := items[i].Data.(*meta)
-			if m == nil || m.known && m.seq < next {
-				continue
-			}
-			b.events++
-			b.index, b.body, b.careful, b.told = int32(i), text(items[i].Body), false, false
-			if err := b.add(m); err != nil {
-				b.invalid[i] = err
-			}
+// The rows of a load are offered to the database in parts.
+const (
+	partEvents = 256 // how many events are read before rows are offered again
+	partRows   = 256 // how many rows of a table are worth a statement of their own
+)
+
+// prepare makes the rows of all items with a number of at least next. As long as they
+// bring no new table and no new column, their rows are decided, and early is called after
+// each part: it may take them. What it leaves stays in the tables, and so does all that
+// comes behind the first news, since the kind of a column is that of all its values.
+func (b *batch) prepare(items []analytics.Item, next uint64, early func() error) error {
+	b.begin()
+	at := 0
+	for at < len(items) {
+		end := min(at+cmp.Or(b.part, partEvents), len(items))
+		if b.read(items[:end], at, next); b.fresh {
+			b.read(items, end, next)
+			b.settleNews(items, at, next)
+			return nil
 		}
+		at = end
+		b.decide()
+		if err := early(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// read makes the rows of the items from number at.
+func (b *batch) read(items []analytics.Item, at int, next uint64) {
+	for i := at; i < len(items); i++ {
+		m, _ := items[i].Data.(*meta)
+		if m == nil || m.known && m.seq < next {
+			continue
+		}
+		b.events++
+		b.index, b.body, b.careful, b.told = int32(i), text(items[i].Body), false, false
+		if err := b.add(m); err != nil {
+			b.invalid[i] = err
+		}
+	}
+}
+
+// settleNews looks at new columns as a whole. The items from number at, which have brought
+// them, were read, and are read again when keys turn out to be data.
+func (b *batch) settleNews(items []analytics.Item, at int, next uint64) {
+	for range mostPasses {
 		for _, t := range b.touched {
 			t.count(b)
 		}
 		dynamic := b.foldDynamicKeys()
 		if dynamic == nil {
-			break
+			return
 		}
-		b.notices = dynamic // what the second pass finds no more
+		b.rewind(at)
+		for notice, count := range dynamic { // what the next pass finds no more
+			b.notices.add(notice.Kind, notice.Table, notice.Column, count)
+		}
+		b.read(items, at, next)
 	}
 }
 
@@ -72,42 +121,78 @@ const mostPasses = 8
 
 func (b *batch) begin() {
 	b.refused, b.invalid, b.events, b.touched = make(map[int]bool), make(map[int]error), 0, b.touched[:0]
+	b.notices, b.fresh = nil, false
 	for _, s := range b.sources {
 		s.begin()
 	}
+	b.decide()
 }
 
-// rowStore is what the rows of a table are kept in.
-type rowStore struct {
-	rows  []row
-	cells []cell
+// decide says that what was read is not read again.
+func (b *batch) decide() {
+	b.decided.events, b.decided.notices, b.decided.cells = b.events, maps.Clone(b.notices), b.arena.mark()
+	for _, t := range b.touched {
+		t.decided = len(t.rows)
+	}
 }
 
-// mostSpare is how many cells there is room for between two loads, of 32 bytes each. A
-// load of usual events has 400,000.
-const mostSpare = 512 << 10
+// rewind forgets what was read behind the last decide: the items from number at.
+func (b *batch) rewind(at int) {
+	b.events, b.notices = b.decided.events, maps.Clone(b.decided.notices)
+	maps.DeleteFunc(b.refused, func(i int, _ bool) bool { return i >= at })
+	maps.DeleteFunc(b.invalid, func(i int, _ error) bool { return i >= at })
+	b.touched = slices.DeleteFunc(b.touched, func(t *table) bool {
+		t.rewind()
+		return !t.touched
+	})
+	b.arena.rewind(b.decided.cells)
+	for _, s := range b.sources {
+		s.again()
+	}
+}
+
+// take takes decided rows out of tables that have enough of them. Objects stay: all that a
+// load says of one is written at once.
+func (b *batch) take() (all []*eventRows) {
+	for _, t := range b.touched {
+		if t.layout.objects || len(t.rows) < cmp.Or(b.partRows, partRows) {
+			continue
+		}
+		b.narrowRows(t)
+		all = append(all, b.kept(t))
+		t.rows, t.strays, t.decided = nil, nil, 0
+	}
+	return all
+}
+
+// mostSpare is how many rows there is room for between two loads, of 64 bytes each.
+const mostSpare = 32 << 10
 
 // lend gives a table memory that another one has given back.
 func (b *batch) lend(t *table) {
-	if n := len(b.spare); n > 0 && t.cells == nil {
-		last := b.spare[n-1]
-		b.spare = b.spare[:n-1]
-		b.room -= cap(last.cells)
-		t.rows, t.cells = last.rows[:0], last.cells[:0]
+	if n := len(b.spare); n > 0 {
+		t.rows, b.spare = b.spare[n-1], b.spare[:n-1]
+		b.room -= cap(t.rows)
+	}
+}
+
+// giveBack keeps the memory of rows that nobody needs any more.
+func (b *batch) giveBack(rows []row) {
+	if room := cap(rows); room > 0 && b.room+room <= mostSpare {
+		clear(rows)
+		b.spare = append(b.spare, rows[:0])
+		b.room += room
 	}
 }
 
 // release lets go of the events of the load, and of memory beyond what the next one needs.
 func (b *batch) release() {
 	for _, t := range b.touched {
-		clear(t.cells)
-		clear(t.rows)
-		if room := cap(t.cells); b.room+room <= mostSpare {
-			b.spare = append(b.spare, rowStore{t.rows, t.cells})
-			b.room += room
-		}
-		t.rows, t.cells, t.strays = nil, nil, nil
+		b.giveBack(t.rows)
+		t.rows, t.strays, t.decided = nil, nil, 0
 	}
+	b.arena.release()
+	b.cells = nil
 	b.data.release()
 	b.context.release()
 	b.env, b.body, b.event = envelope{}, "", ""
@@ -131,9 +216,6 @@ func (b *batch) add(m *meta) error {
 	}
 	if !e.open(b.body, accepted) {
 		return errNoEvent
-	}
-	if e.nuls > 0 {
-		b.notices.add(ReplacedNUL, "", "", e.nuls)
 	}
 	src := b.sources[b.d.sourceOf(b.body)]
 	switch e.call {
@@ -201,12 +283,16 @@ func (b *batch) keepProperties(t *table, r *row) {
 	if b.env.properties == 0 {
 		return
 	}
+	told := b.data.nuls
 	jsontext.EachMember(b.body[b.env.properties:], func(key, value string) bool {
 		if value != "null" {
 			t.stray(r, stray{cloned(key), b.data.tidy(value)})
 		}
 		return true
 	})
+	if n := b.data.nuls - told; n > 0 && b.event == "" { // else walk has told it
+		b.notices.add(ReplacedNUL, t.name, "", n)
+	}
 }
 
 // object makes the row of an object.
@@ -242,9 +328,9 @@ func (b *batch) walk(t *table, at int) bool {
 		b.careful = true
 		return b.walk(t, at)
 	}
-	if n := b.data.nuls + b.context.nuls; n > 0 && !b.told {
+	if n := b.env.nuls + b.data.nuls + b.context.nuls; n > 0 && !b.told {
 		b.told = true
-		b.notices.add(ReplacedNUL, "", "", n)
+		b.notices.add(ReplacedNUL, t.name, "", n)
 	}
 	return ok
 }
@@ -255,26 +341,23 @@ func (b *batch) row(t *table, key string, withData bool) *row {
 	if !b.admit(t) {
 		return nil
 	}
-	r := row{event: b.index, from: int32(len(t.cells)), version: version{b.env.timestamp, b.env.received, b.env.id}}
-	t.rows = append(t.rows, r)
-	own := &t.rows[len(t.rows)-1]
-	ok := b.fill(t, own, key, withData)
-	if !ok { // two keys are one column
+	t.rows = append(t.rows, row{event: b.index, version: version{b.env.timestamp, b.env.received, b.env.id}})
+	r := &t.rows[len(t.rows)-1]
+	if !b.fill(t, r, key, withData) { // two keys are one column
 		b.careful = true
-		t.cells = t.cells[:r.from]
 		b.walk(t, b.at)
-		*own = r
+		r.out, r.odd = false, false
 		delete(t.strays, int32(len(t.rows)-1))
-		t.turn++
-		b.fill(t, own, key, withData)
+		b.fill(t, r, key, withData)
 	}
-	own.to = int32(len(t.cells))
-	for i := r.from; i < own.to; i++ {
-		if v := &t.cells[i]; v.column >= 0 && v.kind != Null {
-			b.judge(t, own, t.columns[v.column], v)
+	r.cells = b.cells
+	b.arena.use(len(r.cells))
+	for i := range r.cells {
+		if v := &r.cells[i]; v.column >= 0 && v.kind != Null {
+			b.judge(t, r, t.columns[v.column], v)
 		}
 	}
-	return own
+	return r
 }
 
 // admit tells whether a table takes a row, and sees to its contract where it does not
@@ -294,9 +377,14 @@ func (b *batch) admit(t *table) bool {
 		b.notices.add(DiscardedRow, t.name, "", 1)
 		return false
 	}
+	if !t.stored {
+		b.fresh = true
+	}
 	if !t.touched {
 		t.touched = true
 		b.touched = append(b.touched, t)
+	}
+	if t.rows == nil {
 		b.lend(t)
 	}
 	return true
@@ -312,27 +400,41 @@ func (b *batch) refuse(t *table, column string) {
 func (b *batch) fill(t *table, r *row, key string, withData bool) bool {
 	t.turn++
 	e := &b.env
-	t.setText(colID, key)
-	t.setInt(colUUID, Int, idHash(key))
-	t.setInt(colUUIDTS, Time, b.now)
-	t.setInt(colReceivedAt, Time, e.received)
+	b.cells = b.arena.room(int(standards) + len(b.data.leaves) + len(b.context.leaves))
+	b.setText(t, colID, key)
+	b.setInt(t, colUUID, Int, idHash(key))
+	b.setInt(t, colUUIDTS, Time, b.now)
+	b.setInt(t, colReceivedAt, Time, e.received)
 	if !t.layout.objects {
-		t.setText(colAnonymousID, e.anonymousID)
-		t.setText(colUserID, e.userID)
-		t.setText(colGroupID, e.groupID)
-		t.setText(colPreviousID, e.previousID)
-		t.setText(colEvent, b.event)
-		t.setText(colEventText, e.event)
-		t.setText(colName, e.name)
-		t.setText(colCategory, e.category)
-		t.setInt(colOriginalTimestamp, Time, e.original)
-		t.setInt(colSentAt, Time, e.sent)
-		t.setInt(colTimestamp, Time, e.timestamp)
+		b.setText(t, colAnonymousID, e.anonymousID)
+		b.setText(t, colUserID, e.userID)
+		b.setText(t, colGroupID, e.groupID)
+		b.setText(t, colPreviousID, e.previousID)
+		b.setText(t, colEvent, b.event)
+		b.setText(t, colEventText, e.event)
+		b.setText(t, colName, e.name)
+		b.setText(t, colCategory, e.category)
+		b.setInt(t, colOriginalTimestamp, Time, e.original)
+		b.setInt(t, colSentAt, Time, e.sent)
+		b.setInt(t, colTimestamp, Time, e.timestamp)
 	}
 	if withData && !b.leaves(t, r, ofData, &b.data) {
 		return false
 	}
 	return b.leaves(t, r, ofContext, &b.context)
+}
+
+// setText sets a standard column, if the table has it and there is a text.
+func (b *batch) setText(t *table, std standard, s string) {
+	if at := t.std[std]; at >= 0 && s != "" {
+		b.cells = append(b.cells, cell{column: at, kind: String, text: s})
+	}
+}
+
+func (b *batch) setInt(t *table, std standard, kind Kind, n int64) {
+	if at := t.std[std]; at >= 0 {
+		b.cells = append(b.cells, cell{column: at, kind: kind, n: n})
+	}
 }
 
 // given tells whether a property of a page only repeats a field of the call, as
@@ -363,13 +465,13 @@ func (b *batch) leaves(t *table, r *row, container int, w *walker) bool {
 			if !b.careful {
 				return false
 			}
-			t.cells[c.cell].column = -1
+			b.cells[c.cell].column = -1
 		}
-		if c.turn, c.cell = t.turn, int32(len(t.cells)); c.Kind == Null {
+		if c.turn, c.cell = t.turn, int32(len(b.cells)); c.Kind == Null {
 			c.from = l.node
 		}
-		t.cells = append(t.cells, l.cell)
-		t.cells[c.cell].column = at
+		b.cells = append(b.cells, l.cell)
+		b.cells[c.cell].column = at
 	}
 	for _, s := range w.strays {
 		b.notices.add(Unnamed, t.name, "", 1)
@@ -388,6 +490,8 @@ func (b *batch) judge(t *table, r *row, c *column, v *cell) {
 		}
 	case t.stored && t.contract != Evolve:
 		b.misplaced(t, r, c, v, ColumnLimit)
+	default:
+		b.fresh = true
 	}
 }
 

@@ -33,7 +33,9 @@ func BenchmarkFlatten(b *testing.B) {
 	b.SetBytes(int64(bytes))
 	values := make([]Value, 64)
 	for b.Loop() {
-		work.prepare(items, 0)
+		if err := work.prepare(items, 0, leave); err != nil {
+			b.Fatal(err)
+		}
 		for _, t := range work.touched {
 			t.settle(&work)
 			rows := work.kept(t)

@@ -48,14 +48,14 @@ func (b *batch) objects(t *table) []*object {
 		if r.out || b.refused[int(r.event)] {
 			continue
 		}
-		key := t.cells[r.from].text // the first that fill sets
+		key := r.cells[0].text // the first that fill sets
 		o := byKey[key]
 		if o == nil {
 			o = &object{key: key}
 			byKey[key] = o
 		}
-		for k := r.from + 1; k < r.to; k++ {
-			c := &t.cells[k]
+		for k := range r.cells[1:] {
+			c := &r.cells[k+1]
 			if c.column < 0 || c.kind == Null || c.column == t.std[colUUID] || c.column == t.std[colUUIDTS] {
 				continue
 			}

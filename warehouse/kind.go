@@ -87,7 +87,7 @@ func (s kindSet) join(name string) Kind {
 	case 1 << Bool:
 		return Bool
 	case 1 << Int:
-		if amounts[name] {
+		if fractional[name] {
 			return Float
 		}
 		return Int
@@ -104,9 +104,11 @@ func (s kindSet) join(name string) Kind {
 	return String
 }
 
-// amounts are the properties of the semantic events that are amounts of money: in a new
-// column they are Float, also if the first ones happen to be whole.
-var amounts = words("revenue price value total subtotal tax shipping discount")
+// fractional are the amounts of money in the semantic events, and the fields of the context
+// that have decimals as a rule: in a new column they are Float, also if the first ones
+// happen to be whole.
+var fractional = words(`revenue price value total subtotal tax shipping discount
+	context_location_latitude context_location_longitude context_location_speed context_screen_density`)
 
 // number reads a number: as an Int if it is written as a whole one that fits, as a
 // Float if that is finite and, for a whole one, exact, and else as a String.

@@ -65,10 +65,17 @@ func (l *loader) try(ctx context.Context, b *analytics.Batch, s *Sync) (failed *
 	work := &l.batch
 	work.d, work.sources, work.now = l.d, l.sources, s.Started.UnixMicro()
 	defer work.release()
-	work.prepare(b.Items, next)
-	s.Events, s.Tables = work.events, make(map[string]int64)
-	ready := time.Now()
-	s.Prepare = ready.Sub(s.Started)
+	s.Tables = make(map[string]int64)
+	early := &ahead{l: l, s: s, ctx: ctx, tx: tx}
+	defer early.leave()
+	if err = work.prepare(b.Items, next, early.offer); err != nil {
+		return failed, err
+	}
+	s.Events, s.Prepare = work.events, time.Since(s.Started)
+	if err = early.wait(); err != nil {
+		return failed, err
+	}
+	rest := time.Now()
 	changed, err := l.write(ctx, tx, s)
 	if err != nil {
 		return failed, err
@@ -84,7 +91,7 @@ func (l *loader) try(ctx context.Context, b *analytics.Batch, s *Sync) (failed *
 		s.Status = Partial
 	}
 	s.Finished = time.Now().UTC()
-	s.Load = s.Finished.Sub(ready)
+	s.Load = early.took + s.Finished.Sub(rest)
 	if s.Events > 0 {
 		if err = l.d.record(ctx, tx, s); err != nil {
 			return failed, err
@@ -200,14 +207,9 @@ func (l *loader) openSource(ctx context.Context, tx Tx, name string) error {
 		t := s.newTable(l.d, stored.Name, stem(stored))
 		t.stored = true
 		for _, c := range stored.Columns {
-			at := t.columns[t.addColumn(c)]
-			if at.stored = true; c.Kind == JSON && !at.standard {
+			if t.addStored(c); c.Kind == JSON && !t.columns[t.byName[c.Name]].standard {
 				t.data.whole[c.Name] = true
 				s.context.whole[c.Name] = true
-			}
-			if c.Kind == Null { // of a foreign type
-				at.live = true
-				t.live++
 			}
 		}
 	}
@@ -238,17 +240,25 @@ func (l *loader) write(ctx context.Context, tx Tx, s *Sync) (changed bool, err e
 		var n int64
 		if t.layout.objects {
 			n, err = b.upsert(ctx, tx, t)
-		} else if rows := b.kept(t); rows.Len() > 0 {
-			n, err = tx.Write(ctx, t.source.name, t.name, rows, Keep)
+		} else {
+			b.narrowRows(t)
+			if rows := b.kept(t); rows.Len() > 0 {
+				n, err = tx.Write(ctx, t.source.name, t.name, rows, Keep)
+			}
 		}
 		if err != nil {
 			return changed, err
 		}
-		if n > 0 {
-			s.Tables[l.tableName(t)] = n
-		}
+		l.count(s, t, n)
 	}
 	return changed, nil
+}
+
+// count adds to the rows of a table in a report.
+func (l *loader) count(s *Sync, t *table, n int64) {
+	if n > 0 {
+		s.Tables[l.tableName(t)] += n
+	}
 }
 
 // tableName is how reports call a table.

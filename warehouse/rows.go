@@ -17,8 +17,8 @@ func (t *table) count(b *batch) {
 		if r.out || b.refused[int(r.event)] {
 			continue
 		}
-		for k := r.from; k < r.to; k++ {
-			v := &t.cells[k]
+		for k := range r.cells {
+			v := &r.cells[k]
 			if v.column < 0 || v.kind == Null || v.lost {
 				continue
 			}
@@ -34,9 +34,8 @@ func (t *table) count(b *batch) {
 // planned tells whether a column is not in the database.
 func (c *column) planned() bool { return c.Kind == Null && !c.stored }
 
-// settle gives new columns their kinds, finds rows that are too wide, and returns the
-// columns that are new in the order in which they are made: that of their names, by which
-// those are chosen for which there is room.
+// settle gives new columns their kinds and returns them in the order in which they are
+// made: that of their names, by which those are chosen for which there is room.
 func (t *table) settle(b *batch) (added []Column) {
 	var fresh []*column
 	for _, c := range t.columns {
@@ -55,13 +54,6 @@ func (t *table) settle(b *batch) (added []Column) {
 		added = append(added, c.Column)
 	}
 	t.live += len(fresh)
-	if most := b.d.dialect.MaxRow; most > 0 && !t.layout.objects {
-		for i := range t.rows {
-			if r := &t.rows[i]; int(r.to-r.from)*wideCell > most {
-				b.narrow(t, r, most)
-			}
-		}
-	}
 	return added
 }
 
@@ -75,8 +67,8 @@ func (b *batch) refuseColumns(t *table, refused []*column) {
 		if r.out || b.refused[int(r.event)] {
 			continue
 		}
-		for k := r.from; k < r.to; k++ {
-			v := &t.cells[k]
+		for k := range r.cells {
+			v := &r.cells[k]
 			if v.column < 0 || v.kind == Null || v.lost {
 				continue
 			}
@@ -104,11 +96,24 @@ func (v *Value) width() int {
 	return 8
 }
 
+// narrowRows sees to rows of events that are too wide.
+func (b *batch) narrowRows(t *table) {
+	most := b.d.dialect.MaxRow
+	if most == 0 {
+		return
+	}
+	for i := range t.rows {
+		if r := &t.rows[i]; len(r.cells)*wideCell > most {
+			b.narrow(t, r, most)
+		}
+	}
+}
+
 // narrow moves the last values of a row to _unmapped until it fits.
 func (b *batch) narrow(t *table, r *row, most int) {
 	width := 2 * wideCell // of _unmapped
-	for i := r.from; i < r.to; i++ {
-		c := &t.cells[i]
+	for i := range r.cells {
+		c := &r.cells[i]
 		if c.column < 0 || c.lost {
 			continue
 		}
@@ -122,39 +127,42 @@ func (b *batch) narrow(t *table, r *row, most int) {
 	}
 }
 
-// eventRows are the rows of an event table.
+// eventRows are the rows of an event table that are loaded. They do not change when the
+// table gets further rows and columns.
 type eventRows struct {
-	t       *table
-	columns []Column
-	rows    []int32
+	table    *table
+	columns  []Column
+	kept     []int32 // which of rows
+	rows     []row
+	strays   map[int32][]stray
+	known    []*column // of the table; of them only names are read
+	place    []int32   // of each among columns; -1: not written
+	unmapped int32     // the place of _unmapped; -1: not written
 }
 
 func (e *eventRows) Columns() []Column { return e.columns }
-func (e *eventRows) Len() int          { return len(e.rows) }
+func (e *eventRows) Len() int          { return len(e.kept) }
 
 // Row sets into to the values of a row.
 func (e *eventRows) Row(i int, into []Value) {
 	clear(into)
-	t := e.t
-	r := &t.rows[e.rows[i]]
-	for k := r.from; k < r.to; k++ {
-		c := &t.cells[k]
+	r := &e.rows[e.kept[i]]
+	for k := range r.cells {
+		c := &r.cells[k]
 		if c.column < 0 || c.lost || c.kind == Null {
 			continue
 		}
-		col := t.columns[c.column]
-		into[col.place], _ = c.fit(col.Kind)
+		at := e.place[c.column]
+		into[at], _ = c.fit(e.columns[at].Kind)
 	}
-	if r.odd {
-		if at := t.std[colUnmapped]; at >= 0 {
-			into[t.columns[at].place] = JSONValue(string(t.unmapped(e.rows[i])))
-		}
+	if r.odd && e.unmapped >= 0 {
+		into[e.unmapped] = JSONValue(string(e.homeless(e.kept[i])))
 	}
 }
 
-// unmapped is what row i keeps that has no place.
-func (t *table) unmapped(i int32) []byte {
-	r := &t.rows[i]
+// homeless is what row i keeps that has no place.
+func (e *eventRows) homeless(i int32) []byte {
+	r := &e.rows[i]
 	b := []byte{'{'}
 	member := func(key, value string) {
 		if len(b) > 1 {
@@ -162,12 +170,12 @@ func (t *table) unmapped(i int32) []byte {
 		}
 		b = append(jsontext.AppendKey(b, key), value...)
 	}
-	for k := r.from; k < r.to; k++ {
-		if c := &t.cells[k]; c.lost && c.column >= 0 {
-			member(t.columns[c.column].Name, c.json())
+	for k := range r.cells {
+		if c := &r.cells[k]; c.lost && c.column >= 0 {
+			member(e.known[c.column].Name, c.json())
 		}
 	}
-	for _, s := range t.strays[i] {
+	for _, s := range e.strays[i] {
 		member(cleanKey(s.path), s.json)
 	}
 	return append(b, '}')
@@ -176,30 +184,33 @@ func (t *table) unmapped(i int32) []byte {
 // kept are the rows of a table that are loaded, with the columns that they use. The key
 // comes first.
 func (b *batch) kept(t *table) *eventRows {
-	e := &eventRows{t: t}
-	for _, c := range t.columns {
-		c.place = -1
+	e := &eventRows{table: t, rows: t.rows, strays: t.strays, known: t.columns, unmapped: -1}
+	e.place = make([]int32, len(t.columns))
+	for i := range e.place {
+		e.place[i] = -1
 	}
 	use := func(at int32) {
-		if c := t.columns[at]; c.place < 0 {
-			c.place = int32(len(e.columns))
-			e.columns = append(e.columns, c.Column)
+		if e.place[at] < 0 {
+			e.place[at] = int32(len(e.columns))
+			e.columns = append(e.columns, t.columns[at].Column)
 		}
 	}
 	use(t.std[colID])
+	e.kept = make([]int32, 0, len(t.rows))
 	for i := range t.rows {
 		r := &t.rows[i]
 		if r.out || b.refused[int(r.event)] {
 			continue
 		}
-		e.rows = append(e.rows, int32(i))
-		for k := r.from; k < r.to; k++ {
-			if c := &t.cells[k]; c.column >= 0 && !c.lost && c.kind != Null {
+		e.kept = append(e.kept, int32(i))
+		for k := range r.cells {
+			if c := &r.cells[k]; c.column >= 0 && !c.lost && c.kind != Null {
 				use(c.column)
 			}
 		}
-		if r.odd && t.std[colUnmapped] >= 0 {
-			use(t.std[colUnmapped])
+		if at := t.std[colUnmapped]; r.odd && at >= 0 {
+			use(at)
+			e.unmapped = e.place[at]
 		}
 	}
 	return e

@@ -13,7 +13,8 @@ import (
 // before a Store is asked; what is left to it are tables, rows and transactions.
 // Package warehousetest judges an implementation.
 //
-// A Store is used by one goroutine at a time, but for Close.
+// A Store and its transactions are used by one goroutine at a time, but for Close; not
+// always by the same: rows are written while others are made.
 type Store interface {
 	// Dialect states what the database can bear. It depends on the settings only.
 	Dialect() Dialect

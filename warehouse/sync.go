@@ -36,7 +36,8 @@ type Sync struct {
 	Notices []Notice `json:"notices,omitempty"`
 	Error   string   `json:"error,omitempty"`
 
-	// Prepare is the time until the rows were ready, Load that of the database.
+	// Prepare is the time until the rows were ready, Load that of the database, which may
+	// begin before.
 	Prepare time.Duration `json:"prepare"`
 	Load    time.Duration `json:"load"`
 }

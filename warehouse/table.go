@@ -1,6 +1,7 @@
 package warehouse
 
 import (
+	"maps"
 	"slices"
 	"strings"
 )
@@ -106,10 +107,10 @@ type table struct {
 	of      [2][]int32       // the column of each node of data and of the context, and one more
 
 	rows    []row
-	cells   []cell
 	strays  map[int32][]stray // by row
 	turn    int64             // of filling a row
 	touched bool
+	decided int // how many of rows no further pass changes
 }
 
 // What table.of says besides a column.
@@ -133,18 +134,18 @@ type column struct {
 	seen     kindSet // of this load
 	rows     int32   // of this load that have a value
 	turn     int64   // in which it was last set
-	cell     int32   // and the cell
+	cell     int32   // and the cell of its row
 	from     *node   // whose values they are
 	place    int32   // among the columns that are written; -1: not written
 }
 
 // row is one on its way into a table.
 type row struct {
-	from, to int32 // its cells
-	event    int32 // which of the batch
-	out      bool  // left out
-	odd      bool  // has cells that are lost, or strays
-	version  version
+	cells   []cell
+	event   int32 // which of the batch
+	out     bool  // left out
+	odd     bool  // has cells that are lost, or strays
+	version version
 }
 
 // newTable adds a table. Objects that events describe share the keys of those events.
@@ -169,18 +170,14 @@ var siblings = map[string]string{
 
 // begin forgets the rows of the last load, and keys if there are too many.
 func (s *source) begin() {
+	s.again()
 	if s.context.full() || len(s.tracks) > maxNodes {
 		s.context, s.tracks = s.context.anew(), make(map[string]*table)
 		for _, t := range s.tables {
 			t.of[ofContext] = nil
 		}
 	}
-	for name, t := range s.tables {
-		if t.refused { // there may be room now
-			delete(s.tables, name)
-			clear(s.tracks)
-			continue
-		}
+	for _, t := range s.tables {
 		if old := t.data; old.full() {
 			keys := old.anew()
 			for _, other := range s.tables {
@@ -192,6 +189,16 @@ func (s *source) begin() {
 		}
 		if t.touched {
 			t.reset()
+		}
+	}
+}
+
+// again has it found out once more for which tables there is room.
+func (s *source) again() {
+	for name, t := range s.tables {
+		if t.refused {
+			delete(s.tables, name)
+			clear(s.tracks)
 		}
 	}
 }
@@ -277,6 +284,17 @@ func (t *table) addColumn(c Column) int32 {
 	return i
 }
 
+// addStored adds a column of the database.
+func (t *table) addStored(c Column) int32 {
+	at := t.addColumn(c)
+	col := t.columns[at]
+	if col.stored = true; c.Kind == Null { // of a foreign type
+		col.live = true
+		t.live++
+	}
+	return at
+}
+
 // stem is what a stored table is by its columns.
 func stem(t *Table) *layout {
 	has := func(name string) bool { _, ok := t.Column(name); return ok }
@@ -297,9 +315,16 @@ func stem(t *Table) *layout {
 
 // reset forgets the rows of the last load.
 func (t *table) reset() {
-	t.rows, t.touched, t.strays = t.rows[:0], false, nil
-	clear(t.cells)
-	t.cells = t.cells[:0]
+	t.decided = 0
+	t.rewind()
+	t.touched = false
+}
+
+// rewind forgets the rows that are not decided.
+func (t *table) rewind() {
+	t.rows = t.rows[:t.decided]
+	maps.DeleteFunc(t.strays, func(row int32, _ []stray) bool { return int(row) >= t.decided })
+	t.touched = t.stored
 	for _, c := range t.columns {
 		c.seen, c.rows, c.live = 0, 0, c.Kind != Null || c.stored
 	}
@@ -308,12 +333,24 @@ func (t *table) reset() {
 // forget forgets keys, and columns that are not in the database.
 func (t *table) forget() {
 	t.of = [2][]int32{}
-	columns := t.columns
+	columns, moved := t.columns, make([]int32, len(t.columns))
 	t.columns, t.live = nil, 0
 	clear(t.byName)
-	for _, c := range columns {
-		if c.stored || c.standard {
-			t.columns[t.addColumn(c.Column)].stored = c.stored
+	for i, c := range columns {
+		switch {
+		case c.stored:
+			moved[i] = t.addStored(c.Column)
+		case c.standard:
+			moved[i] = t.addColumn(c.Column)
+		default:
+			moved[i] = -1
+		}
+	}
+	for i := range t.rows {
+		for k := range t.rows[i].cells {
+			if c := &t.rows[i].cells[k]; c.column >= 0 {
+				c.column = moved[c.column]
+			}
 		}
 	}
 }
@@ -366,19 +403,6 @@ func (t *table) clashes(name string) bool {
 	}
 	at, known := t.byName[name]
 	return known && t.columns[at].standard
-}
-
-// setText sets a standard column, if the table has it and there is a text.
-func (t *table) setText(std standard, s string) {
-	if at := t.std[std]; at >= 0 && s != "" {
-		t.cells = append(t.cells, cell{column: at, kind: String, text: s})
-	}
-}
-
-func (t *table) setInt(std standard, kind Kind, n int64) {
-	if at := t.std[std]; at >= 0 {
-		t.cells = append(t.cells, cell{column: at, kind: kind, n: n})
-	}
 }
 
 // stray keeps a value without a column with the last row.

@@ -177,7 +177,7 @@ func (m *model) file() map[string]any {
 		for _, column := range slices.Sorted(maps.Keys(kinds)) {
 			if !slices.ContainsFunc(t.standard, func(s string) bool { return strings.HasPrefix(s, column+" ") }) {
 				kind := kinds[column]
-				if kind == "int" && slices.Contains(strings.Fields("revenue price value total subtotal tax shipping discount"), column) {
+				if kind == "int" && slices.Contains(strings.Fields(alwaysFloat), column) {
 					kind = "float"
 				}
 				columns = append(columns, column+" "+kind)
@@ -198,6 +198,10 @@ func (m *model) file() map[string]any {
 	}
 	return all
 }
+
+// alwaysFloat are columns that are float also if their first values are whole.
+const alwaysFloat = `revenue price value total subtotal tax shipping discount
+	context_location_latitude context_location_longitude context_location_speed context_screen_density`
 
 func isNull(value json.RawMessage) bool { return len(value) == 0 || string(value) == "null" }
 

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/tributary-dev/analytics"
@@ -47,7 +49,13 @@ func (x *readerTx) Write(ctx context.Context, schema, table string, rows warehou
 		return x.Tx.Write(ctx, schema, table, rows, on)
 	}
 	columns := rows.Columns()
-	p := prepared{name: table, columns: append([]warehouse.Column(nil), columns...)}
+	var p *prepared
+	if x.s.keep {
+		var err error
+		if p, err = x.s.table(table, columns); err != nil {
+			return 0, err
+		}
+	}
 	values := make([]warehouse.Value, len(columns))
 	for i := range rows.Len() {
 		clear(values)
@@ -56,11 +64,22 @@ func (x *readerTx) Write(ctx context.Context, schema, table string, rows warehou
 			p.rows = append(p.rows, cloned(values))
 		}
 	}
-	if x.s.keep {
-		x.s.tables = append(x.s.tables, p)
-	}
 	x.s.read += rows.Len()
 	return int64(rows.Len()), nil
+}
+
+// table finds or adds a table of the batch, whose rows may come in parts.
+func (s *reader) table(name string, columns []warehouse.Column) (*prepared, error) {
+	for i := range s.tables {
+		if p := &s.tables[i]; p.name == name {
+			if !slices.Equal(p.columns, columns) {
+				return nil, fmt.Errorf("two parts of %s have other columns", name)
+			}
+			return p, nil
+		}
+	}
+	s.tables = append(s.tables, prepared{name: name, columns: slices.Clone(columns)})
+	return &s.tables[len(s.tables)-1], nil
 }
 
 // cloned has texts of its own.
