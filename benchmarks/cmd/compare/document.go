@@ -22,7 +22,7 @@ func (d *document) header(s settings, args []string, mode string, reps int, libs
 		[]string{"mode", fmt.Sprintf("%s, median of %s, ± half the range", mode, page.Plural(reps, "run"))},
 		[]string{"libraries", versions(libs)},
 	)
-	d.Printf("More about the spool is in [benchmarks-spool.md](benchmarks-spool.md), about other ways to keep events on disk in\n[benchmarks-stores.md](benchmarks-stores.md).\n\n")
+	d.Printf("More about the spool is in [benchmarks-spool.md](benchmarks-spool.md), about other ways to keep events on disk in\n[benchmarks-stores.md](benchmarks-stores.md), about warehouses and archives in [benchmarks-storage.md](benchmarks-storage.md).\n\n")
 	if mode != "full" {
 		d.Printf("Quick mode: numbers of events are a tenth, loads and faults a fifth as long as the text says.\n\n")
 	}
