@@ -197,25 +197,32 @@ func TestWritingAheadFails(t *testing.T) {
 	require.Len(t, l.table("a"), 4)
 }
 
-// A store that panics in the other goroutine does so where a client catches it.
-func TestWritingAheadPanics(t *testing.T) {
-	panics := true
-	l := watching(t, func(string) error {
-		if panics {
-			panic("bug of a store")
-		}
-		return nil
-	}, func(string) {})
-	b := l.batch(event("m-1", "A", `{"n":1}`), event("m-2", "A", `{"n":2}`))
-	func() {
-		defer func() {
-			thrown, _ := recover().(string)
-			require.Contains(t, thrown, "bug of a store")
-			require.Contains(t, thrown, "ahead_test.go", "where it was")
-		}()
-		_ = l.d.Deliver(t.Context(), b)
-	}()
-	panics = false
-	require.NoError(t, l.d.Deliver(t.Context(), b))
-	require.Len(t, l.table("a"), 3)
+// A store that panics in the other goroutine does so where a client catches it, and what
+// the loader had made of the tables is forgotten.
+func TestWritingPanics(t *testing.T) {
+	for name, first := range map[string]string{"ahead": `{"n":1}`, "behind": `{"n":1,"fresh":true}`} {
+		t.Run(name, func(t *testing.T) {
+			panics := true
+			l := watching(t, func(string) error {
+				if panics {
+					panic("bug of a store")
+				}
+				return nil
+			}, func(string) {})
+			b := l.batch(event("m-1", "A", first), event("m-2", "A", `{"n":2}`))
+			func() {
+				defer func() {
+					thrown, _ := recover().(string)
+					require.Contains(t, thrown, "bug of a store")
+					require.Equal(t, name == "ahead", strings.Contains(thrown, "ahead_test.go"), "where it was")
+				}()
+				_ = l.d.Deliver(t.Context(), b)
+			}()
+			panics = false
+			require.NoError(t, l.d.Deliver(t.Context(), b))
+			rows := l.table("a")
+			require.Len(t, rows, 3)
+			require.Equal(t, name == "behind", rows[1]["fresh"] == true)
+		})
+	}
 }

@@ -159,7 +159,9 @@ func (b *batch) take() (all []*eventRows) {
 			continue
 		}
 		b.narrowRows(t)
-		all = append(all, b.kept(t))
+		if rows := b.kept(t); rows.Len() > 0 {
+			all = append(all, rows)
+		}
 		t.rows, t.strays, t.decided = nil, nil, 0
 	}
 	return all

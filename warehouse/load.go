@@ -32,7 +32,6 @@ func (l *loader) load(ctx context.Context, b *analytics.Batch) error {
 	s.ID = syncID(s.Started, s.Log, s.From)
 	failed, err := l.try(ctx, b, &s)
 	if err != nil {
-		l.sources, l.ready = nil, false // what was done to them was undone
 		err = fmt.Errorf("warehouse: %w", err)
 		l.fail(ctx, &s, err)
 		return err
@@ -50,14 +49,24 @@ func (l *loader) report(s *Sync) {
 // try loads a batch in one transaction. failed are the items that were refused.
 func (l *loader) try(ctx context.Context, b *analytics.Batch, s *Sync) (failed *analytics.BatchError, err error) {
 	failed = &analytics.BatchError{}
+	undone := true // what the loader believes of the tables, also by a panic
+	defer func() {
+		if undone {
+			l.sources, l.ready = nil, false
+		}
+	}()
 	tx, err := l.d.Store.Begin(ctx, l.d.home)
 	if err != nil {
 		return failed, err
 	}
 	defer tx.Rollback() //nolint:errcheck // after Commit it does nothing, and before it there is an error already
 	next, _, err := l.position(ctx, tx, b.Log)
-	if err != nil || next >= b.To && b.To > b.From {
+	if err != nil {
 		return failed, err
+	}
+	if next >= b.To && b.To > b.From {
+		undone = false
+		return failed, nil
 	}
 	if err = l.open(ctx, tx, b.Items); err != nil {
 		return failed, err
@@ -100,6 +109,7 @@ func (l *loader) try(ctx context.Context, b *analytics.Batch, s *Sync) (failed *
 	if err = tx.Commit(ctx); err != nil {
 		return failed, err
 	}
+	undone = false
 	l.settle()
 	for i := range work.refused {
 		failed.Set(i, analytics.Permanent(errRefused))
