@@ -38,9 +38,10 @@ type loaderTask struct {
 	Spool    string // folder
 	Journal  string // file
 
-	First, Count int // the events that it makes
-	Skip         int // none of a number that leaves this rest when divided by 3; 3: all of them
-	Burst        int // it pauses after so many
+	First, Count int  // the events that it makes
+	Flat         bool // which are all alike
+	Skip         int  // none of a number that leaves this rest when divided by 3; 3: all of them
+	Burst        int  // it pauses after so many
 	Pause        time.Duration
 	Every        time.Duration
 	MaxItems     int // in a load
@@ -175,6 +176,9 @@ func (t *loaderTask) send(client *analytics.Client) error {
 			return err
 		}
 		m, _ := warehouseEvent(n)
+		if t.Flat {
+			m = flatEvent(n)
+		}
 		if err := client.Enqueue(context.Background(), m); err != nil {
 			return fmt.Errorf("event %d: %w", n, err)
 		}

@@ -11,6 +11,9 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/tributary-dev/analytics"
+	"github.com/tributary-dev/analytics/warehouse"
 )
 
 // killer starts one process after another on each of some logs, all into one database,
@@ -183,6 +186,55 @@ func TestWarehouseKill(t *testing.T) {
 		require.Greater(t, k.total(markBegun, markTables, markRows, markCommit), 20, "in the middle of a load")
 		require.Greater(t, k.total(markTables), 3, "while tables change")
 		require.Greater(t, k.total(markCommit, markDone), 5, "around a commit")
+	})
+}
+
+// flatEvent is one of many that bring no new column, and so are written while others are
+// read.
+func flatEvent(n int) analytics.Message {
+	return analytics.Track{
+		MessageID: warehouseID(n), UserID: warehouseUser(n), Timestamp: warehouseTime(n), Event: "Flat",
+		Properties: analytics.Properties{"n": n, "half": float64(n) + 0.5, "text": fmt.Sprint("text ", n)},
+	}
+}
+
+// A loader of a backlog is killed while rows of a large load are written, which others of
+// it are made beside.
+func TestWarehouseKillOfLargeLoads(t *testing.T) {
+	const batch, batches, kills = 3000, 6, 12
+	onEachStore(t, func(t *testing.T, database loaderTask) {
+		k := newKiller(t, database, 1, 8)
+		k.database.Flat = true
+		log := k.logs[0]
+		run := func(then loaderEnd, count int, every time.Duration) loaderTask {
+			task := k.database
+			task.Spool, task.Journal, task.First, task.Count, task.Burst = log.spool, log.journal, log.next, count, count
+			task.Then, task.Every, task.MaxItems = then, every, batch
+			return task
+		}
+		startLoader(t, run(thenDrain, 10, time.Minute)).done() // makes the tables
+		log.sent(t)
+		startLoader(t, run(thenLeave, batch*batches, time.Hour)).done()
+		require.Less(t, len(warehouseOf(t, database)["flat"].rows), batch, "a new process loads once at once, and then each hour")
+		for k.total() < kills {
+			task := run(thenWait, 0, time.Millisecond)
+			task.Hold, task.Each = markRows, []int{1, 2, 3, 4, 6}[k.total()%5] // in the first load, or behind it
+			p := startLoader(t, task)
+			require.True(t, p.reach(markHolding, 1, loaderPatience), "%s", &p.log)
+			<-time.After(k.upTo(10 * time.Millisecond))
+			k.kills[p.kill()]++
+		}
+		k.drain()
+		tables, sent := warehouseOf(t, database), log.sent(t)
+		k.report(tables)
+		require.Len(t, tables["flat"].rows, len(sent))
+		require.Len(t, tables["tracks"].rows, len(sent))
+		for n := range sent {
+			row := tables["flat"].rows[warehouseID(n)]
+			require.Equal(t, warehouse.IntValue(int64(n)), row["n"])
+			require.Equal(t, warehouse.StringValue(fmt.Sprint("text ", n)), row["text"])
+		}
+		noFailures(t, tables)
 	})
 }
 
