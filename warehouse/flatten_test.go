@@ -163,3 +163,47 @@ func without(tables map[string]map[string]map[string]Value) map[string]map[strin
 	}
 	return tables
 }
+
+// Between two loads there is no more memory than a usual one needs, and nothing of the
+// events.
+func TestMemoryBetweenLoads(t *testing.T) {
+	d := &Destination{dialect: Dialect{MaxName: defaultName}, home: "shop"}
+	s := &source{name: "shop", tables: make(map[string]*table), tracks: make(map[string]*table), context: newTrie("context", defaultName)}
+	b := &batch{d: d, sources: map[string]*source{"shop": s}}
+	load := func(n, keys int) (cells, rows int) {
+		var properties strings.Builder
+		for i := range keys {
+			fmt.Fprintf(&properties, `"k%d":%d,`, i, i)
+		}
+		items := make([]analytics.Item, n)
+		for i := range items {
+			e := fmt.Sprintf(`{"type":"track","messageId":"m%d","event":"E%d","properties":{%s"last":1}}`, i, i%5, properties.String())
+			items[i] = analytics.Item{Data: &meta{known: true}, Body: []byte(e)}
+		}
+		require.NoError(t, b.prepare(items, 0, leave))
+		for _, block := range b.arena.blocks {
+			cells += len(block)
+		}
+		for _, t := range b.touched {
+			rows += len(t.rows)
+		}
+		b.release()
+		return cells, rows
+	}
+	cells, _ := load(2000, 500)
+	_, rows := load(20_000, 1)
+	require.Greater(t, cells, mostCells, "that is no large load")
+	require.Greater(t, rows, mostSpare, "that is no large load")
+	cells, rows = 0, 0
+	for _, block := range b.arena.blocks {
+		require.Empty(t, block)
+		require.False(t, slices.ContainsFunc(block[:cap(block)], func(c cell) bool { return c != cell{} }))
+		cells += cap(block)
+	}
+	for _, r := range b.spare {
+		rows += cap(r)
+	}
+	require.LessOrEqual(t, cells, mostCells)
+	require.LessOrEqual(t, rows, mostSpare)
+	require.Equal(t, rows, b.room)
+}

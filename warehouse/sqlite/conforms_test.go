@@ -14,9 +14,6 @@ func TestConforms(t *testing.T) {
 }
 
 func TestGolden(t *testing.T) {
-	if underRace {
-		t.Skip("one goroutine loads, and the driver needs 15 times as long under the race detector")
-	}
 	warehousetest.Golden(t, setup())
 }
 

@@ -11,7 +11,7 @@ import (
 // goldenSizes are cases that are too long for a file. The rules are the same.
 func goldenSizes() []*goldenCase {
 	return []*goldenCase{manyProperties(), manyPropertiesInOneEvent(), dynamicKeys(), dynamicKeysOfTraits(), dynamicKeysDeep(),
-		notQuiteDynamic(), seenTwice(), longTexts(), deepNesting()}
+		notQuiteDynamic(), seenTwice(), longTexts(), deepNesting(), largeLoads()}
 }
 
 // sized makes a case of JSON. What its events and rows do not say is as in the files.
@@ -184,4 +184,31 @@ func deepNesting() *goldenCase {
 	return sized("deepest_nesting", "All levels that a client takes are flattened, and the name is cut as any other.",
 		map[string]string{"tracks": `"common"`, "tested": fmt.Sprintf(`{"also": [%q], "rows": [{"id": "m1", %q: 7}]}`, column+" int", column)},
 		[]string{fmt.Sprintf(`{"messageId": "m1", "properties": %s7%s}`, strings.Repeat(`{"a":`, depth), strings.Repeat("}", depth))})
+}
+
+// largeLoads has loads of which rows may be written while others are made: nothing in the
+// first of them is new, and in the second a column is, in the middle.
+func largeLoads() *goldenCase {
+	const first, second, last, news = 10, 1510, 2500, 2000
+	misfit := func(i int) bool { return i > first && i%500 == 7 }
+	late := map[int]string{news: `, "late": 1`, news + 1: `, "late": 1.5`}
+	event := func(i int) string {
+		n := fmt.Sprint(i)
+		if misfit(i) {
+			n = fmt.Sprintf(`"misfit %d"`, i)
+		}
+		return fmt.Sprintf(`{"messageId": "m%04d", "properties": {"text": "t%d", "n": %s%s}}`, i, i, n, late[i])
+	}
+	row := func(i int) string {
+		n := fmt.Sprintf(`"n": %d`, i)
+		if misfit(i) {
+			n = fmt.Sprintf(`"_unmapped": {"n": "misfit %d"}`, i)
+		}
+		return fmt.Sprintf(`{"id": "m%04d", "text": "t%d", %s%s}`, i, i, n, late[i])
+	}
+	c := sized("large_loads", "What is written while other rows are made is what would be written behind them.",
+		map[string]string{"tracks": `"common"`, "tested": fmt.Sprintf(`{"also": ["n int", "text string", "late float"], "rows": [%s]}`, each(0, last, row))},
+		numbered(0, first, event), numbered(first, second, event), numbered(second, last, event))
+	c.Notices = []string{"misfit tested n 4"}
+	return c
 }
