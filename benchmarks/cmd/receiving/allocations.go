@@ -118,19 +118,19 @@ const (
 	maxBytes  = 512
 )
 
-func allocationFigures(all []allocation) (figures []figure) {
+func allocationFigures(all []allocation) (figures []page.Figure) {
 	least, most := all[0], all[len(all)-1]
 	more := float64(most.events - least.events)
 	allocs, size := float64(most.allocs-least.allocs)/more, float64(most.bytes-least.bytes)/more
-	figures = append(figures, figure{
-		name:   fmt.Sprintf("allocations for each further event of a batch, %d against %d", most.events, least.events),
-		value:  fmt.Sprintf("%.4f, %.1f bytes", max(allocs, 0), max(size, 0)),
-		target: fmt.Sprintf("≤ %g, ≤ %d bytes", maxAllocs, maxBytes), met: allocs <= maxAllocs && size <= maxBytes,
+	figures = append(figures, page.Figure{
+		Name:   fmt.Sprintf("allocations for each further event of a batch, %d against %d", most.events, least.events),
+		Value:  fmt.Sprintf("%.4f, %.1f bytes", max(allocs, 0), max(size, 0)),
+		Target: fmt.Sprintf("≤ %g, ≤ %d bytes", maxAllocs, maxBytes), Met: allocs <= maxAllocs && size <= maxBytes,
 	})
 	for _, a := range all {
-		figures = append(figures, figure{
-			name:  fmt.Sprintf("a batch of %s, %s bytes, in process", page.Plural(int(a.events), "event"), page.Grouped(a.body)),
-			value: fmt.Sprintf("%d allocations, %s bytes, %s, %s an event", a.allocs, page.Grouped(int(a.bytes)), page.Nanoseconds(float64(a.ns)), page.Nanoseconds(float64(a.ns/a.events))),
+		figures = append(figures, page.Figure{
+			Name:  fmt.Sprintf("a batch of %s, %s bytes, in process", page.Plural(int(a.events), "event"), page.Grouped(a.body)),
+			Value: fmt.Sprintf("%d allocations, %s bytes, %s, %s an event", a.allocs, page.Grouped(int(a.bytes)), page.Nanoseconds(float64(a.ns)), page.Nanoseconds(float64(a.ns/a.events))),
 		})
 	}
 	return figures

@@ -6,30 +6,11 @@ import (
 	"github.com/tributary-dev/analytics/benchmarks/internal/page"
 )
 
-// figure is a row of the table.
-type figure struct {
-	name   string
-	value  string
-	target string // empty: there is none
-	met    bool
-}
-
 // document is the page of this command.
 type document struct{ page.Document }
 
-func (d *document) figures(all []figure) {
-	rows := [][]string{{"figure", "measured", "target", "met"}}
-	for _, f := range all {
-		met := ""
-		if f.target != "" {
-			met = "yes"
-			if !f.met {
-				met = "**no**"
-			}
-		}
-		rows = append(rows, []string{f.name, f.value, f.target, met})
-	}
-	d.Table(rows...)
+func (d *document) figures(all []page.Figure) {
+	d.Figures(all)
 	d.Printf("%s\n", strings.TrimSpace(`
 - Server and client are processes of their own, the client with eight connections over loopback that are kept, and a request on each as
   soon as the last one is answered. A batch has 100 events of half a kilobyte as analytics-node makes them, each with a messageId of its

@@ -158,30 +158,30 @@ func (l *loadResult) fault() error {
 // maxGrowth is the target for the heap.
 const maxGrowth = 1.1
 
-func (l *loadResult) figures() []figure {
+func (l *loadResult) figures() []page.Figure {
 	growth := float64(l.late.Live) / float64(cmp.Or(l.early.Live, 1))
 	quantile := func(q float64) string { return page.Nanoseconds(float64(page.Quantile(l.answers, q))) }
 	requests := len(l.answers)
-	return []figure{
+	return []page.Figure{
 		{
-			name: fmt.Sprintf("%d connections for %.0f s, the destination stalled: time of an answer", loaded, l.took.Seconds()),
-			value: fmt.Sprintf("p50 %s, p99 %s, most %s; %s requests, %s a second", quantile(0.5), quantile(0.99), quantile(1),
+			Name: fmt.Sprintf("%d connections for %.0f s, the destination stalled: time of an answer", loaded, l.took.Seconds()),
+			Value: fmt.Sprintf("p50 %s, p99 %s, most %s; %s requests, %s a second", quantile(0.5), quantile(0.99), quantile(1),
 				page.Grouped(requests), page.Grouped(int(float64(requests)/l.took.Seconds()))),
 		},
 		{
-			name:   "the same: live heap at the end, against a fifth of the time",
-			value:  fmt.Sprintf("%.1f MB, %.2f ×; in use at most %.1f MB, of which the queue may have %.1f MB", mb(l.late.Live), growth, mb(l.late.InUse), mb(loadMemory)),
-			target: fmt.Sprintf("≤ %g ×", maxGrowth), met: growth <= maxGrowth,
+			Name:   "the same: live heap at the end, against a fifth of the time",
+			Value:  fmt.Sprintf("%.1f MB, %.2f ×; in use at most %.1f MB, of which the queue may have %.1f MB", mb(l.late.Live), growth, mb(l.late.InUse), mb(loadMemory)),
+			Target: fmt.Sprintf("≤ %g ×", maxGrowth), Met: growth <= maxGrowth,
 		},
 		{
-			name:  "the same: answers with 429 without Retry-After and X-RateLimit-Reset",
-			value: fmt.Sprintf("%s of %s", page.Grouped(l.wrong), page.Grouped(l.full)), target: "0", met: l.wrong == 0,
+			Name:  "the same: answers with 429 without Retry-After and X-RateLimit-Reset",
+			Value: fmt.Sprintf("%s of %s", page.Grouped(l.wrong), page.Grouped(l.full)), Target: "0", Met: l.wrong == 0,
 		},
 		{
-			name: "the same: delivered when the destination went on",
-			value: fmt.Sprintf("%s of %s events, %s of them twice, within %.1f s", page.Grouped(l.delivered.Distinct), page.Grouped(l.sent),
+			Name: "the same: delivered when the destination went on",
+			Value: fmt.Sprintf("%s of %s events, %s of them twice, within %.1f s", page.Grouped(l.delivered.Distinct), page.Grouped(l.sent),
 				page.Grouped(l.delivered.Delivered-l.delivered.Distinct), l.afterwards.Seconds()),
-			target: "all, once", met: l.fault() == nil,
+			Target: "all, once", Met: l.fault() == nil,
 		},
 	}
 }

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/tributary-dev/analytics/benchmarks/internal/page"
 )
 
 func TestMain(m *testing.M) {
@@ -138,7 +140,7 @@ func TestFiguresAndTheirTargets(t *testing.T) {
 	speed := speedFigures(fast)
 	for _, test := range []struct {
 		name  string
-		got   figure
+		got   page.Figure
 		value string
 		met   bool
 	}{
@@ -157,7 +159,7 @@ func TestFiguresAndTheirTargets(t *testing.T) {
 		{"heap, growing", grown.figures()[1], "12.0 MB, 1.20 ×", false},
 		{"delivered", good.figures()[3], "200 of 200 events, 0 of them twice", true},
 	} {
-		require.True(t, strings.HasPrefix(test.got.value, test.value), "%s: %s", test.name, test.got.value)
-		require.Equal(t, test.met, test.got.met, test.name)
+		require.True(t, strings.HasPrefix(test.got.Value, test.value), "%s: %s", test.name, test.got.Value)
+		require.Equal(t, test.met, test.got.Met, test.name)
 	}
 }

@@ -213,17 +213,17 @@ const (
 	minShare  = 0.6
 )
 
-func speedFigures(medians []measured) (figures []figure) {
+func speedFigures(medians []measured) (figures []page.Figure) {
 	for i, m := range medians {
 		v := variants[i]
-		cpu := figure{name: v.name + ": CPU an event", value: page.Nanoseconds(m.event)}
-		rate := figure{name: v.name + ": requests/s", value: page.Grouped(int(m.rate))}
+		cpu := page.Figure{Name: v.name + ": CPU an event", Value: page.Nanoseconds(m.event)}
+		rate := page.Figure{Name: v.name + ": requests/s", Value: page.Grouped(int(m.rate))}
 		if v.task.Kind == ours {
-			rate.value += fmt.Sprintf(", %.0f %% of reading alone", 100*m.share)
-			rate.target, rate.met = fmt.Sprintf("≥ %.0f %%", 100*minShare), m.share >= minShare
+			rate.Value += fmt.Sprintf(", %.0f %% of reading alone", 100*m.share)
+			rate.Target, rate.Met = fmt.Sprintf("≥ %.0f %%", 100*minShare), m.share >= minShare
 		}
 		if most := v.most(); most > 0 {
-			cpu.target, cpu.met = "≤ "+page.Nanoseconds(most), m.event <= most
+			cpu.Target, cpu.Met = "≤ "+page.Nanoseconds(most), m.event <= most
 		}
 		figures = append(figures, cpu, rate)
 	}

@@ -6,14 +6,6 @@ import (
 	"github.com/tributary-dev/analytics/benchmarks/internal/page"
 )
 
-// figure is a row of the table.
-type figure struct {
-	name   string
-	value  string
-	target string // empty: there is none
-	met    bool
-}
-
 // document is the page of this command.
 type document struct{ page.Document }
 
@@ -34,19 +26,8 @@ were written.
 `))
 }
 
-func (d *document) figures(all []figure) {
-	rows := [][]string{{"figure", "measured", "target", "met"}}
-	for _, f := range all {
-		met := ""
-		if f.target != "" {
-			met = "yes"
-			if !f.met {
-				met = "**no**"
-			}
-		}
-		rows = append(rows, []string{f.name, f.value, f.target, met})
-	}
-	d.Table(rows...)
+func (d *document) figures(all []page.Figure) {
+	d.Figures(all)
 	d.Printf("%s\n", strings.TrimSpace(`
 - Opening: a process tracks events of 1 KB for a destination that takes none and is killed; another opens its spool. Time is that
   of New, RSS the peak of the process until a second later, when the destination has been given its first batch.

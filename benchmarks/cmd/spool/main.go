@@ -14,6 +14,7 @@ import (
 	"os/signal"
 	"time"
 
+	"github.com/tributary-dev/analytics/benchmarks/internal/page"
 	"github.com/tributary-dev/analytics/benchmarks/internal/receiver"
 )
 
@@ -74,7 +75,7 @@ func measure(ctx context.Context, args []string) error {
 	}}
 	p := &document{}
 	p.header(s, args)
-	var figures []figure
+	var figures []page.Figure
 	for _, m := range measurements {
 		if s.only != "" && s.only != m.name {
 			continue
@@ -85,7 +86,7 @@ func measure(ctx context.Context, args []string) error {
 			return fmt.Errorf("%s: %w", m.name, err)
 		}
 		for _, f := range some {
-			r.progress("    %s: %s (target: %s)", f.name, f.value, f.target)
+			r.progress("    %s: %s (target: %s)", f.Name, f.Value, f.Target)
 		}
 		figures = append(figures, some...)
 	}

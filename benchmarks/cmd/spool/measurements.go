@@ -46,7 +46,7 @@ type run struct {
 
 type measurement struct {
 	name string
-	do   func(*run) ([]figure, error)
+	do   func(*run) ([]page.Figure, error)
 }
 
 var measurements = []measurement{
@@ -92,7 +92,7 @@ func (r *run) alone(t task) (got result, err error) {
 	return got, err
 }
 
-func (r *run) open() ([]figure, error) {
+func (r *run) open() ([]page.Figure, error) {
 	n := r.backlog
 	var filled, killed, closed result
 	err := r.in(func(dir string) (err error) {
@@ -111,30 +111,30 @@ func (r *run) open() ([]figure, error) {
 	return append(openFigures(n, killed, closed), diskFigure(n, filled)), err
 }
 
-func openFigures(n int, killed, closed result) []figure {
+func openFigures(n int, killed, closed result) []page.Figure {
 	name := fmt.Sprintf("New with %s events of 1 KB waiting", page.Grouped(n))
-	row := func(how string, took time.Duration) figure {
-		return figure{name + ", " + how, milli(took), "≤ 200 ms", took <= 200*time.Millisecond}
+	row := func(how string, took time.Duration) page.Figure {
+		return page.Figure{Name: name + ", " + how, Value: milli(took), Target: "≤ 200 ms", Met: took <= 200*time.Millisecond}
 	}
 	rss := max(killed.PeakRSS, closed.PeakRSS)
-	return []figure{
+	return []page.Figure{
 		row("after SIGKILL", killed.Took), row("after Close", closed.Took),
-		{"the same: RSS", fmt.Sprintf("%.0f MB", float64(rss)/1e6), "≤ 64 MB", rss <= 64e6},
+		{Name: "the same: RSS", Value: fmt.Sprintf("%.0f MB", float64(rss)/1e6), Target: "≤ 64 MB", Met: rss <= 64e6},
 	}
 }
 
-func diskFigure(n int, r result) figure {
+func diskFigure(n int, r result) page.Figure {
 	payload := r.Payload * float64(n)
 	target := 1.05*payload + ringSize + float64(segmentSize(roomFor(n)))
-	return figure{
-		"disk for each of them",
-		fmt.Sprintf("%.0f bytes, %.3f × payload of %.0f bytes", float64(r.Disk)/float64(n), float64(r.Disk)/payload, r.Payload),
-		fmt.Sprintf("≤ 1.05 × payload + ring + segment = %.0f bytes", target/float64(n)),
-		float64(r.Disk) <= target,
+	return page.Figure{
+		Name:   "disk for each of them",
+		Value:  fmt.Sprintf("%.0f bytes, %.3f × payload of %.0f bytes", float64(r.Disk)/float64(n), float64(r.Disk)/payload, r.Payload),
+		Target: fmt.Sprintf("≤ 1.05 × payload + ring + segment = %.0f bytes", target/float64(n)),
+		Met:    float64(r.Disk) <= target,
 	}
 }
 
-func (r *run) lane() ([]figure, error) {
+func (r *run) lane() ([]page.Figure, error) {
 	var by [2][2][]result // lingering or not, alone or beside bad ones
 	for range r.rounds {
 		for k, linger := range []time.Duration{0, -1} {
@@ -151,18 +151,18 @@ func (r *run) lane() ([]figure, error) {
 	return laneFigures(by), nil
 }
 
-func laneFigures(by [2][2][]result) []figure {
-	row := func(name string, by [2][]result, of func(result) time.Duration, most float64) figure {
+func laneFigures(by [2][2][]result) []page.Figure {
+	row := func(name string, by [2][]result, of func(result) time.Duration, most float64) page.Figure {
 		a, b := median(by[0], of), median(by[1], of)
-		f := figure{name: name, value: fmt.Sprintf("%s, %.2f × the %s alone", short(b), float64(b)/float64(a), short(a))}
+		f := page.Figure{Name: name, Value: fmt.Sprintf("%s, %.2f × the %s alone", short(b), float64(b)/float64(a), short(a))}
 		if most > 0 {
-			f.target, f.met = fmt.Sprintf("≤ %g × alone", most), float64(b) <= most*float64(a)
+			f.Target, f.Met = fmt.Sprintf("≤ %g × alone", most), float64(b) <= most*float64(a)
 		}
 		return f
 	}
 	p50 := func(r result) time.Duration { return r.P50 }
 	p99 := func(r result) time.Duration { return r.P99 }
-	return []figure{
+	return []page.Figure{
 		row(fmt.Sprintf("a healthy destination beside a dead, a hanging, a slow and a flaky one, %s events/s: p50 from call to Deliver", page.Grouped(inflow)), by[0], p50, 1.2),
 		row("the same: p99", by[0], p99, 2),
 		row("the same where no event waits for others: p50", by[1], p50, 0),
@@ -179,7 +179,7 @@ func median(all []result, of func(result) time.Duration) time.Duration {
 	return page.Quantile(times, 0.5)
 }
 
-func (r *run) heaps() ([]figure, error) {
+func (r *run) heaps() ([]page.Figure, error) {
 	got, err := r.alone(task{Kind: heaping, N: r.heap})
 	if err != nil {
 		return nil, err
@@ -187,33 +187,33 @@ func (r *run) heaps() ([]figure, error) {
 	return heapFigures(r.heap, got), nil
 }
 
-func heapFigures(n int, r result) []figure {
+func heapFigures(n int, r result) []page.Figure {
 	flat := float64(r.Live) / float64(r.Half)
-	return []figure{
+	return []page.Figure{
 		{
-			fmt.Sprintf("heap in use, five destinations, four with a backlog of %s events of 1 KB", page.Grouped(n)),
-			fmt.Sprintf("%.1f MB", float64(r.InUse)/1e6), "≤ 32 MB", r.InUse <= 32e6,
+			Name:  fmt.Sprintf("heap in use, five destinations, four with a backlog of %s events of 1 KB", page.Grouped(n)),
+			Value: fmt.Sprintf("%.1f MB", float64(r.InUse)/1e6), Target: "≤ 32 MB", Met: r.InUse <= 32e6,
 		},
 		{
-			"the same: live, against half of the backlog", fmt.Sprintf("%.1f MB, %.2f ×", float64(r.Live)/1e6, flat),
-			"≤ 1.1 × (flat)", flat <= 1.1,
+			Name: "the same: live, against half of the backlog", Value: fmt.Sprintf("%.1f MB, %.2f ×", float64(r.Live)/1e6, flat),
+			Target: "≤ 1.1 × (flat)", Met: flat <= 1.1,
 		},
 	}
 }
 
-func (r *run) sync() ([]figure, error) {
+func (r *run) sync() ([]page.Figure, error) {
 	got, err := r.alone(task{Kind: syncing, N: callers, For: r.syncs})
 	if err != nil {
 		return nil, err
 	}
-	return []figure{syncFigure(got)}, nil
+	return []page.Figure{syncFigure(got)}, nil
 }
 
-func syncFigure(r result) figure {
-	return figure{
-		fmt.Sprintf("Sync with %d goroutines, p50", callers),
-		fmt.Sprintf("%s, %.1f × one fdatasync of %s (%s)", short(r.P50), float64(r.P50)/float64(r.Disks[0]), short(r.Disks[0]), short(r.Disks[1])),
-		"≤ 5 × one fdatasync", r.P50 <= 5*r.Disks[0],
+func syncFigure(r result) page.Figure {
+	return page.Figure{
+		Name:   fmt.Sprintf("Sync with %d goroutines, p50", callers),
+		Value:  fmt.Sprintf("%s, %.1f × one fdatasync of %s (%s)", short(r.P50), float64(r.P50)/float64(r.Disks[0]), short(r.Disks[0]), short(r.Disks[1])),
+		Target: "≤ 5 × one fdatasync", Met: r.P50 <= 5*r.Disks[0],
 	}
 }
 
@@ -240,7 +240,7 @@ func (r *run) arrived(server *receiver.Process, n int) error {
 	return err
 }
 
-func (r *run) end() (figures []figure, err error) {
+func (r *run) end() (figures []page.Figure, err error) {
 	err = r.served(receiver.Plan{}, func(server *receiver.Process) error {
 		got, err := r.alone(task{Kind: durable, N: r.durable, URL: server.URL})
 		if err != nil {
@@ -252,18 +252,18 @@ func (r *run) end() (figures []figure, err error) {
 	return figures, err
 }
 
-func endFigures(r result) []figure {
+func endFigures(r result) []page.Figure {
 	each := float64(r.CPU) / float64(r.N)
-	return []figure{
+	return []page.Figure{
 		{
-			"end to end, durable, gzip, one destination: events/s per core", fmt.Sprintf("%s k", page.Grouped(int(1e6/each))), "≥ 200 k", 1e9/each >= 200_000,
+			Name: "end to end, durable, gzip, one destination: events/s per core", Value: fmt.Sprintf("%s k", page.Grouped(int(1e6/each))), Target: "≥ 200 k", Met: 1e9/each >= 200_000,
 		},
-		{"the same: CPU an event", page.Nanoseconds(each), "≤ 5 µs", each <= 5_000},
-		{"the same: events/s", fmt.Sprintf("%s k", page.Grouped(int(float64(r.N)/r.Took.Seconds()/1e3))), "", false},
+		{Name: "the same: CPU an event", Value: page.Nanoseconds(each), Target: "≤ 5 µs", Met: each <= 5_000},
+		{Name: "the same: events/s", Value: fmt.Sprintf("%s k", page.Grouped(int(float64(r.N)/r.Took.Seconds()/1e3))), Target: "", Met: false},
 	}
 }
 
-func (r *run) drains() (figures []figure, err error) {
+func (r *run) drains() (figures []page.Figure, err error) {
 	err = r.served(receiver.Plan{For: -1, Status: 503}, func(server *receiver.Process) error {
 		return r.in(func(dir string) error {
 			t := task{Kind: filling, Dir: dir, N: r.drain, URL: server.URL}
@@ -285,18 +285,18 @@ func (r *run) drains() (figures []figure, err error) {
 	return figures, err
 }
 
-func drainFigures(n int, r result) []figure {
+func drainFigures(n int, r result) []page.Figure {
 	rate := float64(r.N) / r.Took.Seconds()
-	return []figure{
+	return []page.Figure{
 		{
-			fmt.Sprintf("drain of a backlog of %s events of 1 KB, %s events/s coming in", page.Grouped(n), page.Grouped(inflow)),
-			fmt.Sprintf("%s events/s, %.0f × the inflow", page.Grouped(int(rate)), rate/inflow), "≥ 10 × the inflow", rate >= 10*inflow,
+			Name:  fmt.Sprintf("drain of a backlog of %s events of 1 KB, %s events/s coming in", page.Grouped(n), page.Grouped(inflow)),
+			Value: fmt.Sprintf("%s events/s, %.0f × the inflow", page.Grouped(int(rate)), rate/inflow), Target: "≥ 10 × the inflow", Met: rate >= 10*inflow,
 		},
-		{"the same: from New to the first delivery, after an outage", milli(r.DelayOfWork), "", false},
+		{Name: "the same: from New to the first delivery, after an outage", Value: milli(r.DelayOfWork), Target: "", Met: false},
 	}
 }
 
-func (r *run) hog() (figures []figure, err error) {
+func (r *run) hog() (figures []page.Figure, err error) {
 	alone, err := r.alone(task{Kind: calling, N: r.calls})
 	if err != nil {
 		return nil, err
@@ -304,7 +304,7 @@ func (r *run) hog() (figures []figure, err error) {
 	err = r.in(func(dir string) error {
 		_, err := task{Kind: hogging, Dir: dir}.run(r.ctx, func(result) error {
 			got, err := task{Kind: calling, Dir: dir, N: r.calls}.run(r.ctx, nil)
-			figures = []figure{hogFigure(alone, got)}
+			figures = []page.Figure{hogFigure(alone, got)}
 			return err
 		})
 		return err
@@ -312,12 +312,12 @@ func (r *run) hog() (figures []figure, err error) {
 	return figures, err
 }
 
-func hogFigure(alone, beside result) figure {
-	return figure{
-		"call p99.9 beside a disk hog, one call each 200 µs",
-		fmt.Sprintf("%s (p50 %s, p99 %s, most %s; alone %s, %s, %s, %s)", short(beside.P999), short(beside.P50), short(beside.P99), short(beside.Most),
+func hogFigure(alone, beside result) page.Figure {
+	return page.Figure{
+		Name: "call p99.9 beside a disk hog, one call each 200 µs",
+		Value: fmt.Sprintf("%s (p50 %s, p99 %s, most %s; alone %s, %s, %s, %s)", short(beside.P999), short(beside.P50), short(beside.P99), short(beside.Most),
 			short(alone.P999), short(alone.P50), short(alone.P99), short(alone.Most)),
-		"≤ 1 ms", beside.P999 <= time.Millisecond,
+		Target: "≤ 1 ms", Met: beside.P999 <= time.Millisecond,
 	}
 }
 

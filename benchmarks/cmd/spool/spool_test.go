@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tributary-dev/analytics/benchmarks/internal/page"
 	"github.com/tributary-dev/analytics/benchmarks/internal/receiver"
 )
 
@@ -59,36 +60,36 @@ func TestFiguresAndTheirTargets(t *testing.T) {
 	const ms = time.Millisecond
 	for _, test := range []struct {
 		name  string
-		got   []figure
+		got   []page.Figure
 		value string // of the first
 		met   bool
 	}{
 		{"open", openFigures(1_000_000, result{Took: 20 * ms, PeakRSS: 50e6}, result{Took: 300 * ms, PeakRSS: 70e6}), "20.0 ms", true},
 		{"open, closed", openFigures(1_000_000, result{}, result{Took: 300 * ms})[1:], "300.0 ms", false},
 		{"open, RSS", openFigures(1_000_000, result{PeakRSS: 50e6}, result{PeakRSS: 70e6})[2:], "70 MB", false},
-		{"disk", []figure{diskFigure(1_000_000, result{Payload: 1000, Disk: 1_080_000_000})}, "1080 bytes, 1.080 × payload of 1000 bytes", true},
-		{"disk, too much", []figure{diskFigure(1_000_000, result{Payload: 1000, Disk: 1_090_000_000})}, "1090 bytes, 1.090 × payload of 1000 bytes", false},
+		{"disk", []page.Figure{diskFigure(1_000_000, result{Payload: 1000, Disk: 1_080_000_000})}, "1080 bytes, 1.080 × payload of 1000 bytes", true},
+		{"disk, too much", []page.Figure{diskFigure(1_000_000, result{Payload: 1000, Disk: 1_090_000_000})}, "1090 bytes, 1.090 × payload of 1000 bytes", false},
 		{
 			"lanes", laneFigures([2][2][]result{{{{P50: 100 * ms}, {P50: 90 * ms}, {P50: 200 * ms}}, {{P50: 121 * ms}}}, {{{P50: ms}}, {{P50: 2 * ms}}}}),
 			"121 ms, 1.21 × the 100 ms alone", false,
 		},
 		{"heap", heapFigures(500_000, result{InUse: 30e6, Half: 10e6, Live: 12e6}), "30.0 MB", true},
 		{"heap, flat", heapFigures(500_000, result{InUse: 30e6, Half: 10e6, Live: 12e6})[1:], "12.0 MB, 1.20 ×", false},
-		{"sync", []figure{syncFigure(result{P50: ms, Disks: []time.Duration{ms / 5, ms / 10}})}, "1000.0 µs, 5.0 × one fdatasync of 200.0 µs (100.0 µs)", true},
+		{"sync", []page.Figure{syncFigure(result{P50: ms, Disks: []time.Duration{ms / 5, ms / 10}})}, "1000.0 µs, 5.0 × one fdatasync of 200.0 µs (100.0 µs)", true},
 		{"end", endFigures(result{N: 1_000, CPU: 4 * ms, Took: 2 * ms}), "250 k", true},
 		{"end, slow", endFigures(result{N: 1_000, CPU: 6 * ms, Took: 2 * ms})[1:], "6000 ns", false},
 		{"drain", drainFigures(10_000, result{N: 10_000, Took: time.Second}), "10,000 events/s, 10 × the inflow", true},
-		{"hog", []figure{hogFigure(result{}, result{P999: 2 * ms})}, "2000.0 µs (", false},
+		{"hog", []page.Figure{hogFigure(result{}, result{P999: 2 * ms})}, "2000.0 µs (", false},
 	} {
-		require.True(t, strings.HasPrefix(test.got[0].value, test.value), "%s: %s", test.name, test.got[0].value)
-		require.Equal(t, test.met, test.got[0].met, test.name)
+		require.True(t, strings.HasPrefix(test.got[0].Value, test.value), "%s: %s", test.name, test.got[0].Value)
+		require.Equal(t, test.met, test.got[0].Met, test.name)
 	}
 }
 
 func TestThePage(t *testing.T) {
 	d := &document{}
 	d.header(settings{quick: true}, []string{"-quick"})
-	d.figures([]figure{{"a", "1", "≤ 2", true}, {"b", "3", "≤ 2", false}, {"c", "4", "", false}})
+	d.figures([]page.Figure{{Name: "a", Value: "1", Target: "≤ 2", Met: true}, {Name: "b", Value: "3", Target: "≤ 2", Met: false}, {Name: "c", Value: "4", Target: "", Met: false}})
 	for _, line := range []string{
 		"# Benchmarks of the spool\n", "    go run ./benchmarks/cmd/spool -quick\n", "| mode | quick: ",
 		"| a | 1 | ≤ 2 | yes |\n", "| b | 3 | ≤ 2 | **no** |\n", "| c | 4 |  |  |\n",

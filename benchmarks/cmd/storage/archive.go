@@ -42,7 +42,7 @@ func newCompressor(c archive.Compression) (compressor, error) {
 }
 
 // archives compares the archive with the compressor that it has inside.
-func (r *run) archives() (figures []figure, err error) {
+func (r *run) archives() (figures []page.Figure, err error) {
 	for _, c := range []archive.Compression{archive.Gzip, archive.Zstd} {
 		err := r.in(func(dir string) error {
 			a := &archiving{run: r, dir: dir, compression: c}
@@ -228,7 +228,7 @@ func (a *archiving) check(bucket archive.Bucket) error {
 // minArchive is the target for the share of the compressor's speed.
 const minArchive = 0.9
 
-func (a *archiving) figures() []figure {
+func (a *archiving) figures() []page.Figure {
 	rate := func(side int) string {
 		return fmt.Sprintf("%.0f MB/s", float64(a.bytes)/1e6/median(a.took[side]).Seconds())
 	}
@@ -239,14 +239,14 @@ func (a *archiving) figures() []figure {
 		return all
 	}
 	file := share(inFile)
-	mine := figure{
-		name: "the same: ours, from raw JSON",
-		value: fmt.Sprintf("%s, %.0f %% of by hand (rounds: %.0f to %.0f %%), %.0f %% of alone", rate(ours),
+	mine := page.Figure{
+		Name: "the same: ours, from raw JSON",
+		Value: fmt.Sprintf("%s, %.0f %% of by hand (rounds: %.0f to %.0f %%), %.0f %% of alone", rate(ours),
 			100*median(file), 100*slices.Min(file), 100*slices.Max(file), 100*median(share(alone))),
 	}
 	if a.compression == archive.Gzip {
-		mine.target, mine.met = fmt.Sprintf("≥ %.0f %% of by hand", 100*minArchive), median(file) >= minArchive
+		mine.Target, mine.Met = fmt.Sprintf("≥ %.0f %% of by hand", 100*minArchive), median(file) >= minArchive
 	}
 	name := fmt.Sprintf("archive of %s events, %s", page.Grouped(a.events()), a.compression)
-	return []figure{{name: name + ": the compressor alone", value: rate(alone)}, {name: "the same: by hand into a file", value: rate(inFile)}, mine}
+	return []page.Figure{{Name: name + ": the compressor alone", Value: rate(alone)}, {Name: "the same: by hand into a file", Value: rate(inFile)}, mine}
 }

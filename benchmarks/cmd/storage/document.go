@@ -6,38 +6,19 @@ import (
 	"github.com/tributary-dev/analytics/benchmarks/internal/page"
 )
 
-// figure is a row of the table.
-type figure struct {
-	name   string
-	value  string
-	target string // empty: there is none
-	met    bool
-}
-
 // document is the page of this command.
 type document struct{ page.Document }
 
-func (d *document) figures(all []figure) {
-	rows := [][]string{{"figure", "measured", "target", "met"}}
-	for _, f := range all {
-		met := ""
-		if f.target != "" {
-			met = "yes"
-			if !f.met {
-				met = "**no**"
-			}
-		}
-		rows = append(rows, []string{f.name, f.value, f.target, met})
-	}
-	d.Table(rows...)
+func (d *document) figures(all []page.Figure) {
+	d.Figures(all)
 	d.Printf("%s\n", strings.TrimSpace(`
 - Loads: track calls of one event, in batches of 10,000 and one transaction each, two rows an event: one in its table, one in tracks.
   Ours begins with raw JSON and ends with the commit, position and history included; rows are written in one goroutine while another makes
-  the next. By hand is one goroutine, and means that the rows are there already: those
-  that a destination has made of the same batch, in the types of the driver. Batches alternate, each side first in every second one, each
-  into a database of its own; the first batch, which makes the tables, does not count. The share is the time by hand divided by ours, for
-  each round; the median of the rounds counts. A garbage collection goes before each measured part. CPU is that of the process, which is
-  steadier than time when other programs run; the server's is not in it.
+  the next. By hand is one goroutine, and means that the rows are there already: those that a destination has made of the same batch, in
+  the types of the driver. Batches alternate, each side first in every second one, each into a database of its own; the first batch, which
+  makes the tables, does not count. The share is the time by hand divided by ours, for each round; the median of the rounds counts. A garbage
+  collection goes before each measured part. CPU is that of the process, which is steadier than time when other programs run; the server's
+  is not in it.
 - PostgreSQL by hand: CopyFrom of pgx into a temporary table that stays with the connection, then INSERT … SELECT … ON CONFLICT DO NOTHING.
   Both write over one connection, with the defaults of the server. The keys are collated alike.
 - SQLite by hand: the driver without database/sql, prepared statements of as many rows as were fastest for each table just before, the

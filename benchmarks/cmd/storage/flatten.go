@@ -15,7 +15,7 @@ import (
 const maxFlatten = 6 * time.Microsecond
 
 // flattening measures all that happens before a database: raw JSON to values.
-func (r *run) flattening() (figures []figure, err error) {
+func (r *run) flattening() (figures []page.Figure, err error) {
 	rows := newReader(false)
 	d, err := opened(rows)
 	if err != nil {
@@ -40,10 +40,10 @@ func (r *run) flattening() (figures []figure, err error) {
 	return flattenFigures(median(times)/time.Duration(r.batch), median(cpu)/time.Duration(r.batch)), nil
 }
 
-func flattenFigures(took, cpu time.Duration) []figure {
-	return []figure{{
-		name:   "flatten: an event from raw JSON to the values of two rows",
-		value:  fmt.Sprintf("%s, CPU %s", page.Nanoseconds(float64(took)), page.Nanoseconds(float64(cpu))),
-		target: "≤ " + page.Nanoseconds(float64(maxFlatten)), met: took <= maxFlatten,
+func flattenFigures(took, cpu time.Duration) []page.Figure {
+	return []page.Figure{{
+		Name:   "flatten: an event from raw JSON to the values of two rows",
+		Value:  fmt.Sprintf("%s, CPU %s", page.Nanoseconds(float64(took)), page.Nanoseconds(float64(cpu))),
+		Target: "≤ " + page.Nanoseconds(float64(maxFlatten)), Met: took <= maxFlatten,
 	}}
 }

@@ -130,19 +130,19 @@ func (l *loading) check(hand, ours contents) error {
 // minShare is the target for loads.
 const minShare = 0.8
 
-func (l *loading) figures(database, hand string) []figure {
+func (l *loading) figures(database, hand string) []page.Figure {
 	perRound := float64(l.batches * l.batch)
 	rate := func(all []time.Duration, cpu time.Duration) string {
 		return fmt.Sprintf("%s events/s, CPU %s an event", page.Grouped(int(perRound/median(all).Seconds())), page.Nanoseconds(float64(cpu)/float64(l.events())))
 	}
 	share := median(l.share)
 	name := fmt.Sprintf("%s: load of %s events, %d columns of values", database, page.Grouped(l.events()), l.columns)
-	return []figure{
-		{name: name + ": " + hand, value: rate(l.theirs, l.cpu[0])},
+	return []page.Figure{
+		{Name: name + ": " + hand, Value: rate(l.theirs, l.cpu[0])},
 		{
-			name:   "the same: ours, from raw JSON",
-			value:  fmt.Sprintf("%s, %.0f %% of by hand (rounds: %.0f to %.0f %%)", rate(l.mine, l.cpu[1]), 100*share, 100*slices.Min(l.share), 100*slices.Max(l.share)),
-			target: fmt.Sprintf("≥ %.0f %%", 100*minShare), met: share >= minShare,
+			Name:   "the same: ours, from raw JSON",
+			Value:  fmt.Sprintf("%s, %.0f %% of by hand (rounds: %.0f to %.0f %%)", rate(l.mine, l.cpu[1]), 100*share, 100*slices.Min(l.share), 100*slices.Max(l.share)),
+			Target: fmt.Sprintf("≥ %.0f %%", 100*minShare), Met: share >= minShare,
 		},
 	}
 }

@@ -89,7 +89,7 @@ type run struct {
 
 type measurement struct {
 	name string
-	do   func(*run) ([]figure, error)
+	do   func(*run) ([]page.Figure, error)
 }
 
 var measurements = []measurement{
@@ -133,7 +133,7 @@ func measure(ctx context.Context, args []string) (err error) {
 	default:
 		return errors.New("there is no PostgreSQL server: see -postgres")
 	}
-	var figures []figure
+	var figures []page.Figure
 	err = profiled(s.profile, func() error {
 		figures, err = r.all(s.only)
 		return err
@@ -147,7 +147,7 @@ func measure(ctx context.Context, args []string) (err error) {
 	return d.Save(s.out)
 }
 
-func (r *run) all(only string) (figures []figure, err error) {
+func (r *run) all(only string) (figures []page.Figure, err error) {
 	for _, m := range measurements {
 		if only != "" && only != m.name {
 			continue
@@ -158,7 +158,7 @@ func (r *run) all(only string) (figures []figure, err error) {
 			return nil, fmt.Errorf("%s: %w", m.name, err)
 		}
 		for _, f := range some {
-			r.progress("    %s: %s (target: %s)", f.name, f.value, f.target)
+			r.progress("    %s: %s (target: %s)", f.Name, f.Value, f.Target)
 		}
 		figures = append(figures, some...)
 	}

@@ -10,12 +10,12 @@ import (
 const maxMemory = 128 << 20
 
 // memory loads a backlog in processes of their own.
-func (r *run) memory() (figures []figure, err error) {
+func (r *run) memory() (figures []page.Figure, err error) {
 	for _, loader := range []string{loadSQLite, loadPostgres, loadArchive} {
 		t := task{Loader: loader, N: r.backlog}
 		name := fmt.Sprintf("memory: %s events of a spool into %s", page.Grouped(r.backlog), into(loader))
 		if loader == loadPostgres && r.server == nil {
-			figures = append(figures, figure{name: name, value: "left out: no server"})
+			figures = append(figures, page.Figure{Name: name, Value: "left out: no server"})
 			continue
 		}
 		r.progress("    %s", name)
@@ -58,11 +58,11 @@ func (r *run) backlogOf(t task) (got result, err error) {
 	return got, err
 }
 
-func memoryFigure(name string, n int, got result) figure {
-	return figure{
-		name: name,
-		value: fmt.Sprintf("%s; %s events/s with start and end", page.Mebibytes(float64(got.PeakRSS)),
+func memoryFigure(name string, n int, got result) page.Figure {
+	return page.Figure{
+		Name: name,
+		Value: fmt.Sprintf("%s; %s events/s with start and end", page.Mebibytes(float64(got.PeakRSS)),
 			page.Grouped(int(float64(n)/got.Took.Seconds()))),
-		target: "≤ " + page.Mebibytes(maxMemory), met: got.PeakRSS <= maxMemory,
+		Target: "≤ " + page.Mebibytes(maxMemory), Met: got.PeakRSS <= maxMemory,
 	}
 }

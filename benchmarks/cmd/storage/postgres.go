@@ -8,13 +8,14 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/tributary-dev/analytics/benchmarks/internal/page"
 	"github.com/tributary-dev/analytics/warehouse"
 	"github.com/tributary-dev/analytics/warehouse/postgres"
 )
 
-func (r *run) postgres() (figures []figure, err error) {
+func (r *run) postgres() (figures []page.Figure, err error) {
 	if r.server == nil {
-		return []figure{{name: "PostgreSQL: load", value: "left out: no server"}}, nil
+		return []page.Figure{{Name: "PostgreSQL: load", Value: "left out: no server"}}, nil
 	}
 	err = r.server.database(r.ctx, func(ours string) error {
 		return r.server.database(r.ctx, func(theirs string) error {
@@ -25,7 +26,7 @@ func (r *run) postgres() (figures []figure, err error) {
 	return figures, err
 }
 
-func (r *run) postgresIn(ours, theirs string) (figures []figure, err error) {
+func (r *run) postgresIn(ours, theirs string) (figures []page.Figure, err error) {
 	conn, err := pgx.Connect(r.ctx, theirs)
 	if err != nil {
 		return nil, err

@@ -11,11 +11,12 @@ import (
 
 	"github.com/ncruces/go-sqlite3"
 
+	"github.com/tributary-dev/analytics/benchmarks/internal/page"
 	"github.com/tributary-dev/analytics/warehouse"
 	"github.com/tributary-dev/analytics/warehouse/sqlite"
 )
 
-func (r *run) sqlite() (figures []figure, err error) {
+func (r *run) sqlite() (figures []page.Figure, err error) {
 	err = r.in(func(dir string) error {
 		figures, err = r.sqliteIn(dir)
 		return err
@@ -23,7 +24,7 @@ func (r *run) sqlite() (figures []figure, err error) {
 	return figures, err
 }
 
-func (r *run) sqliteIn(dir string) (figures []figure, err error) {
+func (r *run) sqliteIn(dir string) (figures []page.Figure, err error) {
 	theirs, ours := filepath.Join(dir, "hand.db"), filepath.Join(dir, "ours.db")
 	hand := &sqliteHand{file: theirs}
 	defer func() { err = errors.Join(err, hand.close()) }()

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tributary-dev/analytics/archive"
+	"github.com/tributary-dev/analytics/benchmarks/internal/page"
 	"github.com/tributary-dev/analytics/warehouse"
 )
 
@@ -141,19 +142,19 @@ func TestATaskThatFailsSaysSo(t *testing.T) {
 func TestFiguresAndTheirTargets(t *testing.T) {
 	const us = time.Microsecond
 	times := func(d ...time.Duration) []time.Duration { return d }
-	load := func(share float64) []figure {
+	load := func(share float64) []page.Figure {
 		l := &loading{run: &run{sizes: sizes{rounds: 1, batches: 1, batch: 1000}}, columns: 25,
 			share: []float64{share}, mine: times(10 * time.Millisecond), theirs: times(5 * time.Millisecond), cpu: [2]time.Duration{2 * time.Millisecond, 3 * time.Millisecond}}
 		return l.figures("SQLite", "hand")[1:]
 	}
-	files := func(hand time.Duration) []figure {
+	files := func(hand time.Duration) []page.Figure {
 		a := &archiving{run: &run{sizes: sizes{rounds: 1, batches: 1, batch: 1000}}, compression: archive.Gzip, bytes: 1e6}
 		a.took = [sides][]time.Duration{times(50 * us), times(hand), times(100 * us)}
 		return a.figures()[2:]
 	}
 	for _, test := range []struct {
 		name  string
-		got   []figure
+		got   []page.Figure
 		value string
 		met   bool
 	}{
@@ -163,18 +164,18 @@ func TestFiguresAndTheirTargets(t *testing.T) {
 		{"flatten, slow", flattenFigures(6*us+1, 5*us), "6001 ns", false},
 		{"archive", files(90 * us), "10000 MB/s, 90 % of by hand (rounds: 90 to 90 %), 50 % of alone", true},
 		{"archive, slow", files(89 * us), "10000 MB/s, 89 %", false},
-		{"memory", []figure{memoryFigure("m", 10, result{PeakRSS: 128 << 20, Took: time.Second})}, "128 MiB; 10 events/s", true},
-		{"memory, more", []figure{memoryFigure("m", 10, result{PeakRSS: 129 << 20, Took: time.Second})}, "129 MiB", false},
+		{"memory", []page.Figure{memoryFigure("m", 10, result{PeakRSS: 128 << 20, Took: time.Second})}, "128 MiB; 10 events/s", true},
+		{"memory, more", []page.Figure{memoryFigure("m", 10, result{PeakRSS: 129 << 20, Took: time.Second})}, "129 MiB", false},
 	} {
-		require.True(t, strings.HasPrefix(test.got[0].value, test.value), "%s: %s", test.name, test.got[0].value)
-		require.Equal(t, test.met, test.got[0].met, test.name)
+		require.True(t, strings.HasPrefix(test.got[0].Value, test.value), "%s: %s", test.name, test.got[0].Value)
+		require.Equal(t, test.met, test.got[0].Met, test.name)
 	}
 }
 
 func TestThePage(t *testing.T) {
 	d := &document{}
 	d.header(settings{quick: true}, []string{"-quick"}, &run{})
-	d.figures([]figure{{"a", "1", "≤ 2", true}, {"b", "3", "≤ 2", false}, {"c", "4", "", false}})
+	d.figures([]page.Figure{{Name: "a", Value: "1", Target: "≤ 2", Met: true}, {Name: "b", Value: "3", Target: "≤ 2", Met: false}, {Name: "c", Value: "4", Target: "", Met: false}})
 	for _, line := range []string{
 		"# Benchmarks of storage\n", "    go run ./benchmarks/cmd/storage -quick\n", "| PostgreSQL | none: ", "| mode | quick: ",
 		"| a | 1 | ≤ 2 | yes |\n", "| b | 3 | ≤ 2 | **no** |\n", "| c | 4 |  |  |\n",

@@ -39,6 +39,31 @@ func (d *Document) Notes(notes []string) {
 	}
 }
 
+// Figure is one that was measured.
+type Figure struct {
+	Name   string
+	Value  string
+	Target string // empty: there is none
+	Met    bool
+}
+
+// Figures appends a table of figures and says which of them meet their targets.
+func (d *Document) Figures(all []Figure) {
+	rows := [][]string{{"figure", "measured", "target", "met"}}
+	for _, f := range all {
+		met := ""
+		switch {
+		case f.Target == "":
+		case f.Met:
+			met = "yes"
+		default:
+			met = "**no**"
+		}
+		rows = append(rows, []string{f.Name, f.Value, f.Target, met})
+	}
+	d.Table(rows...)
+}
+
 // Header says how the page comes about, and what ran where. command is in the folder
 // cmd; more are further rows of two cells.
 func (d *Document) Header(title, command string, args []string, more ...[]string) {
