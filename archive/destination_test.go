@@ -132,6 +132,10 @@ func TestPartsThatAreDamaged(t *testing.T) {
 			require.Contains(t, log.String(), "events=2")
 			kept, _ := filepath.Glob(filepath.Join(dir, "*.damaged"))
 			require.Equal(t, name == "missing", len(kept) == 0)
+			d = open(t, &archive.Destination{Bucket: m, Dir: dir, Source: "other"})
+			erased, err := d.Forget(t.Context(), archive.Identity{UserID: "somebody"})
+			require.NoError(t, err)
+			require.Equal(t, len(kept), erased.Parts, "nobody has looked into them")
 		})
 	}
 }
@@ -224,4 +228,25 @@ func TestForgetOfADestination(t *testing.T) {
 	require.ErrorContains(t, err, "not open")
 	_, err = a.Forget(t.Context(), archive.Identity{UserID: "u"}, archive.Identity{})
 	require.ErrorContains(t, err, "who[1]")
+}
+
+// A damaged unfinished file beside a folder is named by Verify, and counted by Forget.
+func TestDamagedPartsOfAFolder(t *testing.T) {
+	dir := t.TempDir()
+	folder := &archive.Folder{Path: dir}
+	d := open(t, &archive.Destination{Bucket: folder})
+	require.NoError(t, deliver(t, d, 0, track("m-0", "u")))
+	parts, _ := filepath.Glob(filepath.Join(dir, "_parts", "*.part"))
+	require.Len(t, parts, 1)
+	require.NoError(t, os.Truncate(parts[0], 20))
+	require.ErrorContains(t, d.Rotate(t.Context()), "damaged")
+	a, err := archive.Open(folder, "")
+	require.NoError(t, err)
+	report, err := a.Verify(t.Context(), nil)
+	require.NoError(t, err)
+	require.Zero(t, report.Parts)
+	require.Equal(t, []archive.Fault{{Key: "_parts/" + filepath.Base(parts[0]) + ".damaged", Problem: "it was damaged before it was finished, and put aside"}}, report.Faults)
+	erased, err := d.Forget(t.Context(), archive.Identity{UserID: "u"})
+	require.NoError(t, err)
+	require.Equal(t, 1, erased.Parts)
 }

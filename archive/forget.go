@@ -30,8 +30,9 @@ type Forgotten struct {
 	// Events is how many were erased.
 	Events int64 `json:"events"`
 
-	// Parts are unfinished files beside a [Folder], which were not looked into: finish
-	// them with Destination.Rotate, or use Destination.Forget.
+	// Parts are unfinished files, beside a [Folder] or in Dir, which were not looked into:
+	// finish them with Destination.Rotate, or use Destination.Forget. Those whose names end
+	// in ".damaged" stay until somebody removes them.
 	Parts int `json:"parts,omitempty"`
 }
 
@@ -71,7 +72,9 @@ func (a *Archive) Forget(ctx context.Context, who ...Identity) (Forgotten, error
 		err = f.file(ctx, places[i].manifest, &report)
 	}
 	if err == nil {
-		report.Parts, err = a.parts()
+		var sound, damaged []string
+		sound, damaged, err = a.parts()
+		report.Parts = len(sound) + len(damaged)
 	}
 	return report, err
 }
@@ -211,5 +214,11 @@ func (d *Destination) Forget(ctx context.Context, who ...Identity) (Forgotten, e
 	if err != nil {
 		return Forgotten{}, err
 	}
-	return a.Forget(ctx, who...)
+	report, err := a.Forget(ctx, who...)
+	if err != nil || d.dir == a.partsDir() {
+		return report, err
+	}
+	_, damaged, err := partsIn(d.fs, d.dir)
+	report.Parts += len(damaged)
+	return report, err
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"slices"
 	"strings"
 
 	"github.com/tributary-dev/analytics/internal/wal"
@@ -40,16 +39,27 @@ type Progress struct {
 	AllBytes int64 `json:"allBytes"`
 }
 
-// parts counts the unfinished files beside a folder.
-func (a *Archive) parts() (int, error) {
-	dir := a.partsDir()
-	if dir == "" {
-		return 0, nil
+// parts are the names of the unfinished files beside a folder, and of those that were
+// found damaged.
+func (a *Archive) parts() (sound, damaged []string, err error) {
+	if dir := a.partsDir(); dir != "" {
+		return partsIn(wal.OS{}, dir)
 	}
-	names, err := wal.OS{}.ReadDir(dir)
+	return nil, nil, nil
+}
+
+func partsIn(fsys wal.FS, dir string) (sound, damaged []string, err error) {
+	names, err := fsys.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return 0, fmt.Errorf("archive: %w", err)
+		return nil, nil, fmt.Errorf("archive: %w", err)
 	}
-	names = slices.DeleteFunc(names, func(name string) bool { return !strings.HasSuffix(name, partSuffix) })
-	return len(names), nil
+	for _, name := range names {
+		switch {
+		case isPart(name):
+			sound = append(sound, name)
+		case isPart(strings.TrimSuffix(name, damagedSuffix)):
+			damaged = append(damaged, name)
+		}
+	}
+	return sound, damaged, nil
 }

@@ -62,7 +62,11 @@ func (v *verifier) run(ctx context.Context, progress func(Progress)) error {
 			return err
 		}
 	}
-	v.report.Parts, err = v.a.parts()
+	sound, damaged, err := v.a.parts()
+	v.report.Parts = len(sound)
+	for _, name := range damaged {
+		v.wrong(partsFolder+"/"+name, "it was damaged before it was finished, and put aside")
+	}
 	return err
 }
 

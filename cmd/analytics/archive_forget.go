@@ -134,7 +134,7 @@ func (o *forgottenJSON) print(c *command, yes bool) error {
 	c.printf("archive: %s %s in %s\n", what, count(o.Archive.Events, "event"), count(len(o.Archive.Files), "file"))
 	err := o.printFiles(c)
 	if o.Archive.Parts > 0 {
-		c.printf("  %s not looked into: stop the process that writes them, or let it erase, and run this again\n", count(o.Archive.Parts, "unfinished file"))
+		c.printf("  %s not looked into: stop the process that writes them, or let it erase, and run this again; remove damaged ones\n", count(o.Archive.Parts, "unfinished file"))
 	}
 	if w := o.Warehouse; w != nil {
 		c.printf("%s, source %s: ", printable(w.Name), printable(w.Source))
