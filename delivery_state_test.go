@@ -117,6 +117,20 @@ func (l *lives) sent() []call {
 	return slices.Clone(l.calls)
 }
 
+// next waits for the next call, at most a second longer than until it comes.
+func (l *lives) next() call {
+	l.t.Helper()
+	seen := len(l.sent())
+	for range 3600 {
+		if calls := l.sent(); len(calls) > seen {
+			return calls[seen]
+		}
+		time.Sleep(time.Second)
+	}
+	require.Fail(l.t, "no call in an hour")
+	return call{}
+}
+
 func (l *lives) attempts() (list []int) {
 	for _, c := range l.sent() {
 		list = append(list, c.attempt)
@@ -305,25 +319,25 @@ func TestRestartDoesNotCloseTheBreaker(t *testing.T) {
 		})
 		l.begin()
 		l.track("a")
-		time.Sleep(10 * time.Minute) // the pauses are a minute, spread by half
+		time.Sleep(10 * time.Minute) // the pauses are 30 to 60 s by now
 		for range 5 {
+			last := l.next()
 			before := len(l.sent())
-			last := l.sent()[before-1].at
 			l.restart()
 			for i := range 20 {
 				l.track(fmt.Sprint("b", before, i))
 			}
 			synctest.Wait()
 			require.Equal(t, "retry", l.stats().Waiting)
-			time.Sleep(time.Until(last.Add(29 * time.Second)))
+			time.Sleep(time.Until(last.at.Add(29 * time.Second)))
 			require.Len(t, l.sent(), before, "it is too early for a probe")
-			time.Sleep(32 * time.Second)
+			require.Less(t, l.next().at.Sub(last.at), 61*time.Second)
 			require.Len(t, l.sent(), before+1, "one probe")
 		}
 		before := len(l.sent())
 		time.Sleep(10 * time.Minute)
 		require.InDelta(t, 13, len(l.sent())-before, 8, "probes as before")
-		time.Sleep(time.Until(up) + time.Minute)
+		time.Sleep(time.Until(up) + 2*time.Minute)
 		require.EqualValues(t, 101, l.stats().Delivered)
 		l.restart()
 		require.Empty(t, l.kept())
