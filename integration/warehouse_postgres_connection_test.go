@@ -106,6 +106,6 @@ func TestPostgresCloseEndsWhatWaits(t *testing.T) {
 	}()
 	postgresWaits(t, s)
 	require.NoError(t, other.Close())
-	require.ErrorIs(t, <-done, context.Canceled)
+	require.EqualError(t, <-done, "postgres: store closed")
 	require.NoError(t, held.Create(t.Context(), "shop", warehouse.Table{Name: "orders", Columns: orderColumns}))
 }

@@ -19,6 +19,7 @@ type batch struct {
 	refused map[int]bool  // events that a contract refuses
 	invalid map[int]error // events that are none
 	notices notices
+	noted   []Notice // of the row at work
 	events  int
 	touched []*table
 	fresh   bool    // there is a table or a column that is not in the database
@@ -73,10 +74,10 @@ func (b *batch) prepare(items []analytics.Item, next uint64, early func() error)
 			return nil
 		}
 		at = end
-		b.decide()
-		if err := early(); err != nil {
+		if err := early(); err != nil { // which may have notices of rows that are too wide
 			return err
 		}
+		b.decide()
 	}
 	return nil
 }
@@ -99,9 +100,12 @@ func (b *batch) read(items []analytics.Item, at int, next uint64) {
 // settleNews looks at new columns as a whole. The items from number at, which have brought
 // them, were read, and are read again when keys turn out to be data.
 func (b *batch) settleNews(items []analytics.Item, at int, next uint64) {
-	for range mostPasses {
+	for pass := 0; ; pass++ {
 		for _, t := range b.touched {
 			t.count(b)
+		}
+		if pass == mostPasses {
+			return
 		}
 		dynamic := b.foldDynamicKeys()
 		if dynamic == nil {
@@ -121,8 +125,9 @@ const mostPasses = 8
 func (b *batch) begin() {
 	b.refused, b.invalid, b.events, b.touched = make(map[int]bool), make(map[int]error), 0, b.touched[:0]
 	b.notices, b.fresh = nil, false
+	tooMany := b.d.loader.held > mostHeld
 	for _, s := range b.sources {
-		s.begin()
+		s.begin(tooMany)
 	}
 	b.decide()
 }
@@ -189,14 +194,19 @@ func (b *batch) giveBack(rows []row) {
 // release lets go of the events of the load, and of memory beyond what the next one needs.
 func (b *batch) release() {
 	for _, t := range b.touched {
-		b.giveBack(t.rows)
-		t.rows, t.strays, t.decided = nil, nil, 0
+		b.leave(t)
 	}
 	b.arena.release()
 	b.cells = nil
 	b.data.release()
 	b.context.release()
 	b.env, b.body, b.event = envelope{}, "", ""
+}
+
+// leave takes its rows from a table.
+func (b *batch) leave(t *table) {
+	b.giveBack(t.rows)
+	t.rows, t.strays, t.decided = nil, nil, 0
 }
 
 // text looks at bytes that nobody changes.

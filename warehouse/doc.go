@@ -9,8 +9,8 @@
 //	})
 //
 // A load runs on a schedule ([Destination.Every], a minute) and now ([Destination.SyncNow]).
-// Between two of them nothing is held in memory: the events are in the client's log. A
-// load takes at most 10,000 events or 8 MiB into one transaction, together with up to
+// Between two of them no event is held in memory: they are in the client's log. A load
+// takes at most 10,000 events or 8 MiB into one transaction, together with up to
 // where it has read the log. So the process can die at any moment, and each event is in
 // each of its tables once.
 //

@@ -77,23 +77,33 @@ func (b *batch) track(src *source) error {
 	}
 	r := b.row(tracks, b.env.id, false)
 	if r != nil && (t == nil || t.refused) {
-		b.keepProperties(tracks, r)
+		b.keepProperties(tracks, t, r)
 	}
 	return nil
 }
 
-// keepProperties keeps the properties of an event without a table.
-func (b *batch) keepProperties(t *table, r *row) {
+// keepProperties keeps the properties of an event without a table in its row of tracks;
+// unmade is the table that it would have, or nil.
+func (b *batch) keepProperties(t, unmade *table, r *row) {
 	if b.env.properties == 0 {
 		return
 	}
 	told := b.data.nuls
 	jsontext.EachMember(b.body[b.env.properties:], func(key, value string) bool {
-		if value != "null" {
-			t.stray(r, stray{cloned(key), b.data.tidy(value)})
+		if value == "null" {
+			return true
+		}
+		path := snake(key)
+		value, ok := b.sift(t, path, value, b.d.only)
+		if ok && unmade != nil {
+			value, ok = b.sift(unmade, path, value, b.d.only)
+		}
+		if ok {
+			b.homeless(t, r, stray{cloned(key), b.data.tidy(value)}, "")
 		}
 		return true
 	})
+	b.tell()
 	if n := b.data.nuls - told; n > 0 && b.event == "" { // else walk has told it
 		b.notices.add(ReplacedNUL, t.name, "", n)
 	}
@@ -107,6 +117,7 @@ func (b *batch) object(src *source) error {
 	case t == nil:
 		return &analytics.InvalidError{Field: "collection", Reason: "has no letter or digit of ASCII to name a table"}
 	case t.refused:
+		b.notices.add(TableLimit, t.name, "", 1)
 		return &analytics.InvalidError{Field: "collection", Reason: "would be one table more than MaxTables"}
 	case e.objectID == "":
 		return &analytics.InvalidError{Field: "id", Reason: "is required"}
@@ -154,6 +165,7 @@ func (b *batch) row(t *table, key string, withData bool) *row {
 		delete(t.strays, int32(len(t.rows)-1))
 		b.fill(t, r, key, withData)
 	}
+	b.tell()
 	r.cells = b.cells
 	b.arena.use(len(r.cells))
 	for i := range r.cells {
@@ -203,6 +215,7 @@ func (b *batch) refuse(t *table, column string) {
 // brought into order first.
 func (b *batch) fill(t *table, r *row, key string, withData bool) bool {
 	t.turn++
+	b.noted = b.noted[:0]
 	e := &b.env
 	b.cells = b.arena.room(int(standards) + len(b.data.leaves) + len(b.context.leaves))
 	b.setText(t, colID, key)
@@ -258,13 +271,19 @@ func (b *batch) leaves(t *table, r *row, container int, w *walker) bool {
 	for i := range w.leaves {
 		l := &w.leaves[i]
 		at := t.columnOf(b.d, container, l.node)
+		if at == crowded && l.cell.kind != Null {
+			b.homeless(t, r, stray{l.node.rawPath(w.trie.prefix), l.cell.json()}, ColumnLimit)
+		}
 		if at < 0 {
 			if at == clashing && l.cell.kind != Null && !b.given(t, l) {
-				b.notices.add(ReservedName, t.name, l.node.path, 1)
+				b.noted = append(b.noted, Notice{Kind: ReservedName, Table: t.name, Column: l.node.path})
 			}
 			continue
 		}
-		c := t.columns[at]
+		v, c := l.cell, t.columns[at]
+		if v.kind == JSON {
+			v.text, _ = b.sift(t, l.node.path, v.text, nil)
+		}
 		if c.turn == t.turn {
 			if !b.careful {
 				return false
@@ -274,14 +293,75 @@ func (b *batch) leaves(t *table, r *row, container int, w *walker) bool {
 		if c.turn, c.cell = t.turn, int32(len(b.cells)); c.Kind == Null {
 			c.from = l.node
 		}
-		b.cells = append(b.cells, l.cell)
-		b.cells[c.cell].column = at
+		v.column = at
+		b.cells = append(b.cells, v)
 	}
 	for _, s := range w.strays {
-		b.notices.add(Unnamed, t.name, "", 1)
-		t.stray(r, s)
+		if b.d.loads(t, b.d.only, "") {
+			b.homeless(t, r, s, Unnamed)
+		}
 	}
 	return true
+}
+
+// homeless does with a value that no column can have what the contract says. Where it is
+// kept, it is noted as why, if that says anything.
+func (b *batch) homeless(t *table, r *row, s stray, why NoticeKind) {
+	switch t.contract {
+	case Freeze:
+		b.refused[int(b.index)] = true
+		why = Refused
+	case DiscardRow:
+		r.out = true
+		why = DiscardedRow
+	case DiscardValue:
+		why = DiscardedValue
+	default:
+		t.stray(r, s)
+	}
+	if why != "" {
+		b.noted = append(b.noted, Notice{Kind: why, Table: t.name})
+	}
+}
+
+// tell counts what was noted of a row, once it is final.
+func (b *batch) tell() {
+	for _, n := range b.noted {
+		b.notices.add(n.Kind, n.Table, n.Column, 1)
+	}
+	b.noted = b.noted[:0]
+}
+
+// sift is a value that is kept as JSON, without the members that have no column because of
+// only and Skip; false if nothing of it passes. path is that of its column.
+func (b *batch) sift(t *table, path, value string, only []string) (string, bool) {
+	if !b.d.picky {
+		return value, true
+	}
+	own := b.d.loads(t, only, path)
+	if value[0] != '{' {
+		return value, own
+	}
+	if own {
+		only = nil
+	} else if !b.d.loads(t, nil, path) {
+		return "", false
+	}
+	kept := []byte{'{'}
+	jsontext.EachMember(value, func(key, value string) bool {
+		word := snake(key)
+		if word != "" && path != "" {
+			word = path + "_" + word
+		}
+		if value, ok := b.sift(t, word, value, only); ok {
+			if len(kept) > 1 {
+				kept = append(kept, ',')
+			}
+			kept = append(jsontext.AppendKey(kept, key), value...)
+		}
+		return true
+	})
+	return string(append(kept, '}')), own || len(kept) > 1
 }
 
 // judge sees to what has no place: a new column, or a value that does not fit.

@@ -27,7 +27,7 @@ func BenchmarkFlatten(b *testing.B) {
 		items[i] = analytics.Item{Body: trackEvent(i), Data: &meta{accepted: 1, seq: uint64(i), known: true}}
 		bytes += len(items[i].Body)
 	}
-	s := &source{name: "shop", tables: make(map[string]*table), tracks: make(map[string]*table), context: newTrie("context", defaultName)}
+	s := d.newSource("shop")
 	work := batch{d: d, sources: map[string]*source{"shop": s}}
 	b.ReportAllocs()
 	b.SetBytes(int64(bytes))
@@ -42,10 +42,7 @@ func BenchmarkFlatten(b *testing.B) {
 			for i := range rows.Len() {
 				rows.Row(i, values[:len(rows.columns)])
 			}
-			t.stored = true
-			for _, c := range t.columns {
-				c.stored = true
-			}
+			t.made()
 		}
 		work.release()
 	}

@@ -29,6 +29,7 @@ func (v version) compare(w version) int {
 type object struct {
 	key    string
 	fields []field
+	byName map[string]int // of the fields, once there are many
 }
 
 // field is a column of an object. Those without a column are in _unmapped by name.
@@ -84,15 +85,40 @@ func (b *batch) objects(t *table) []*object {
 
 // set takes a value if none is newer.
 func (o *object) set(f field) {
-	for i := range o.fields {
-		if old := &o.fields[i]; old.name == f.name {
-			if f.version.compare(old.version) >= 0 {
-				*old = f
-			}
-			return
+	if old := o.field(f.name); old != nil {
+		if f.version.compare(old.version) >= 0 {
+			*old = f
 		}
+		return
+	}
+	if o.byName != nil {
+		o.byName[f.name] = len(o.fields)
 	}
 	o.fields = append(o.fields, f)
+}
+
+// fewFields are found faster without a map.
+const fewFields = 32
+
+func (o *object) field(name string) *field {
+	if len(o.fields) <= fewFields {
+		for i := range o.fields {
+			if o.fields[i].name == name {
+				return &o.fields[i]
+			}
+		}
+		return nil
+	}
+	if o.byName == nil {
+		o.byName = make(map[string]int)
+		for i := range o.fields {
+			o.byName[o.fields[i].name] = i
+		}
+	}
+	if i, ok := o.byName[name]; ok {
+		return &o.fields[i]
+	}
+	return nil
 }
 
 // objectsAtATime bounds what is read and written at a time.
@@ -130,7 +156,7 @@ func (b *batch) upsertSome(ctx context.Context, tx Tx, t *table, list []*object)
 	}
 	if most := b.d.dialect.MaxRow; most > 0 && t.live*wideCell > most { // then rows are looked at as a whole
 		for _, c := range t.columns {
-			if c.live && !c.standard && c.place < 0 {
+			if c.live && !c.standard && c.Kind != Null && c.place < 0 {
 				c.place = int32(len(rows.columns))
 				rows.columns = append(rows.columns, c.Column)
 			}

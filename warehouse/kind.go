@@ -15,7 +15,7 @@ import (
 type cell struct {
 	column int32
 	kind   Kind
-	lost   bool // not written: its value stands in _unmapped, or was discarded
+	lost   bool // not written: its value stands in _unmapped
 	n      int64
 	text   string
 }
@@ -59,6 +59,10 @@ func (c *cell) json() string {
 		return string(jsontext.AppendString(nil, c.text))
 	case Null:
 		return "null"
+	case Int, Float:
+		if unbearable(c.text) {
+			return string(jsontext.AppendString(nil, c.text))
+		}
 	}
 	return c.text
 }
@@ -119,7 +123,7 @@ func number(text string) cell {
 	f, err := strconv.ParseFloat(text, 64)
 	whole := !strings.ContainsAny(text, ".eE")
 	switch {
-	case farExponent(text):
+	case unbearable(text):
 		return cell{kind: String, text: text}
 	case err != nil, whole && strconv.FormatFloat(f, 'f', 0, 64) != text:
 		return cell{kind: String, n: isJSON, text: text}
@@ -268,9 +272,9 @@ func replaceNUL(quoted string) (text string, nul bool) {
 }
 
 // tidyJSON makes a JSON text that every database takes: a NUL and half a surrogate pair
-// become U+FFFD, and a number with an exponent beyond exponentLimit a string.
+// become U+FFFD, and a number that databases do not bear a string.
 func tidyJSON(s string) (tidy string, nul bool) {
-	if !strings.ContainsAny(s, `\eE`) {
+	if len(s) <= digitsLimit && !strings.ContainsAny(s, `\eE`) {
 		return s, false
 	}
 	b := make([]byte, 0, len(s))
@@ -293,7 +297,7 @@ func tidyJSON(s string) (tidy string, nul bool) {
 			if end < 0 {
 				return s, nul
 			}
-			if farExponent(s[i:end]) {
+			if unbearable(s[i:end]) {
 				b = jsontext.AppendString(b, s[i:end])
 			} else {
 				b = append(b, s[i:end]...)
@@ -307,10 +311,17 @@ func tidyJSON(s string) (tidy string, nul bool) {
 	return string(b), nul
 }
 
-// exponentLimit is what every database's numbers in JSON can bear.
-const exponentLimit = 1000
+// What every database's numbers in JSON can bear.
+const (
+	exponentLimit = 1000
+	digitsLimit   = 16_000
+)
 
-func farExponent(number string) bool {
+// unbearable tells whether a number is beyond that.
+func unbearable(number string) bool {
+	if len(number) > digitsLimit {
+		return true
+	}
 	at := strings.IndexAny(number, "eE")
 	if at < 0 {
 		return false

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/tributary-dev/analytics"
@@ -15,6 +16,7 @@ type loader struct {
 	d       *Destination
 	batch   batch
 	sources map[string]*source
+	held    int   // what keys need, see mostHeld
 	version int64 // of the tables, when they were read
 	ready   bool  // the tables of the loader itself are there
 }
@@ -52,7 +54,8 @@ func (l *loader) try(ctx context.Context, b *analytics.Batch, s *Sync) (failed *
 	undone := true // what the loader believes of the tables, also by a panic
 	defer func() {
 		if undone {
-			l.sources, l.ready = nil, false
+			l.forget()
+			l.ready = false
 		}
 	}()
 	tx, err := l.d.Store.Begin(ctx, l.d.home)
@@ -64,16 +67,17 @@ func (l *loader) try(ctx context.Context, b *analytics.Batch, s *Sync) (failed *
 	if err != nil {
 		return failed, err
 	}
-	if next >= b.To && b.To > b.From {
-		undone = false
-		return failed, nil
-	}
 	if err = l.open(ctx, tx, b.Items); err != nil {
 		return failed, err
 	}
 	work := &l.batch
 	work.d, work.sources, work.now = l.d, l.sources, s.Started.UnixMicro()
 	defer work.release()
+	if next >= b.To && b.To > b.From { // the rows are there; what was refused is said once more
+		err = work.prepare(b.Items, b.From, func() error { work.take(); return nil })
+		work.name(failed)
+		return failed, err
+	}
 	s.Tables = make(map[string]int64)
 	early := &ahead{l: l, s: s, ctx: ctx, tx: tx}
 	defer early.leave()
@@ -111,13 +115,18 @@ func (l *loader) try(ctx context.Context, b *analytics.Batch, s *Sync) (failed *
 	}
 	undone = false
 	l.settle()
-	for i := range work.refused {
+	work.name(failed)
+	return failed, nil
+}
+
+// name says which events were refused.
+func (b *batch) name(failed *analytics.BatchError) {
+	for i := range b.refused {
 		failed.Set(i, analytics.Permanent(errRefused))
 	}
-	for i, err := range work.invalid {
+	for i, err := range b.invalid {
 		failed.Set(i, analytics.Permanent(err))
 	}
-	return failed, nil
 }
 
 var errRefused = errors.New("warehouse: the contract of a table has no place for it")
@@ -152,10 +161,14 @@ func (l *loader) position(ctx context.Context, tx Tx, log analytics.LogID) (next
 		return nil
 	})
 	if version != l.version {
-		l.sources, l.version = nil, version
+		l.forget()
+		l.version = version
 	}
 	return next, ok, err
 }
+
+// forget has the tables read again.
+func (l *loader) forget() { l.sources, l.held = nil, 0 }
 
 // open reads the tables of the sources that the items come from, as far as they are not
 // known.
@@ -185,12 +198,12 @@ func (l *loader) create(ctx context.Context, tx Tx) error {
 	if err != nil {
 		return err
 	}
-	have := make(map[string]bool)
-	for _, t := range tables {
-		have[t.Name] = true
-	}
 	for _, t := range []Table{{tablePositions, positionColumns}, {tableSyncs, syncColumns}} {
-		if !have[t.Name] {
+		if at := slices.IndexFunc(tables, func(other Table) bool { return other.Name == t.Name }); at >= 0 {
+			if c, ok := tables[at].Column("id"); !ok || c.Kind != String {
+				return errTaken(l.d.home, t.Name)
+			}
+		} else {
 			if err := tx.Create(ctx, l.d.home, t); err != nil {
 				return err
 			}
@@ -208,10 +221,17 @@ func (l *loader) openSource(ctx context.Context, tx Tx, name string) error {
 	if err != nil {
 		return err
 	}
-	s := &source{name: name, tables: make(map[string]*table), tracks: make(map[string]*table), context: newTrie("context", l.d.dialect.MaxName)}
+	s := l.d.newSource(name)
 	for i := range tables {
 		stored := &tables[i]
 		if internal(stored.Name) {
+			continue
+		}
+		if !stored.ours() {
+			if fixed(stored.Name) {
+				return errTaken(name, stored.Name)
+			}
+			s.taken[stored.Name] = true
 			continue
 		}
 		t := s.newTable(l.d, stored.Name, stem(stored))
@@ -227,9 +247,28 @@ func (l *loader) openSource(ctx context.Context, tx Tx, name string) error {
 	return nil
 }
 
+// ours tells whether a table may be one of a warehouse: an application's own has no
+// uuid_ts.
+func (t *Table) ours() bool {
+	id, ok := t.Column(standardColumns[colID].Name)
+	_, stamped := t.Column(standardColumns[colUUIDTS].Name)
+	return ok && id.Kind == String && stamped
+}
+
+func errTaken(schema, name string) error {
+	return fmt.Errorf("%s.%s is there and is no table of a warehouse: set Source to a schema of its own", schema, name)
+}
+
 // write changes tables and writes the rows.
 func (l *loader) write(ctx context.Context, tx Tx, s *Sync) (changed bool, err error) {
 	b := &l.batch
+	b.touched = slices.DeleteFunc(b.touched, func(t *table) bool {
+		none := !t.stored && !t.keeps(b)
+		if none {
+			b.leave(t)
+		}
+		return none
+	})
 	for _, t := range b.touched {
 		added := t.settle(b)
 		switch {
@@ -298,19 +337,19 @@ func (l *loader) advance(ctx context.Context, tx Tx, b *analytics.Batch, changed
 // settle enters what is in the database now.
 func (l *loader) settle() {
 	for _, t := range l.batch.touched {
-		t.stored = true
-		for _, c := range t.columns {
-			if c.Kind != Null {
-				c.stored = true
-			}
-		}
+		t.made()
 	}
 }
+
+// failTimeout is how long the history of a load that failed may take.
+const failTimeout = 2 * time.Second
 
 // fail writes a load that failed into the history, if the database takes that.
 func (l *loader) fail(ctx context.Context, s *Sync, cause error) {
 	s.Status, s.Error, s.Finished, s.Tables, s.Notices = Failure, cause.Error(), time.Now().UTC(), nil, nil
 	defer l.report(s)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), failTimeout) // that of the load may be over
+	defer cancel()
 	tx, err := l.d.Store.Begin(ctx, l.d.home)
 	if err != nil {
 		return

@@ -1,8 +1,8 @@
 package warehouse
 
 import (
-	"hash/fnv"
-	"strconv"
+	"cmp"
+	"fmt"
 	"strings"
 )
 
@@ -69,10 +69,42 @@ func identifier(name string, most int) string {
 	if len(name) <= most {
 		return name
 	}
-	h := fnv.New32a()
-	h.Write([]byte(name))
-	sum := strconv.FormatUint(uint64(h.Sum32()), 16)
-	return name[:most-9] + "_" + strings.Repeat("0", 8-len(sum)) + sum
+	return shortened(name, hashed(hashBasis, name), most)
+}
+
+// shortened is the front of a name with the hash of the whole.
+func shortened(name string, sum uint32, most int) string {
+	return fmt.Sprintf("%s_%08x", name[:most-9], sum)
+}
+
+// hashBasis is the FNV-1a hash, of 32 bits, of nothing.
+const hashBasis = uint32(2166136261)
+
+// hashed is the FNV-1a hash of what has the hash sum, and s behind it.
+func hashed(sum uint32, s string) uint32 {
+	for i := range len(s) {
+		sum = (sum ^ uint32(s[i])) * 16777619
+	}
+	return sum
+}
+
+// schemaName is the name of a schema for that of a source. PostgreSQL keeps those that
+// begin with pg_ for itself.
+func schemaName(source string, most int) string {
+	name := identifier(snake(source), most)
+	if strings.HasPrefix(name, "pg_") || name == "information_schema" {
+		return identifier("_"+name, most)
+	}
+	return name
+}
+
+// settingName is the name of a table or column in a setting: as it is in the database, or
+// as events have it.
+func settingName(s string, most int) string {
+	if s == "*" || strings.HasPrefix(s, "_") {
+		return s
+	}
+	return cmp.Or(identifier(snake(s), most), s)
 }
 
 // reserved are the words that cannot name a column or table without quotes in

@@ -88,7 +88,7 @@ func (d *Destination) changed(ctx context.Context, tx Tx) error {
 	if _, _, err := l.position(ctx, tx, analytics.LogID{}); err != nil {
 		return err
 	}
-	l.sources = nil
+	l.forget()
 	rows := plainRows{columns: positionColumns, values: [][]Value{{StringValue(rowVersion), IntValue(l.version + 1), TimeValue(time.Now())}}}
 	_, err := tx.Write(ctx, d.home, tablePositions, rows, Replace)
 	return err
@@ -105,7 +105,7 @@ func (r *retype) check(ctx context.Context, tx Tx, schema string) error {
 	}
 	for i := range tables {
 		t := &tables[i]
-		if t.Name != r.table || internal(t.Name) {
+		if t.Name != r.table || internal(t.Name) || !t.ours() {
 			continue
 		}
 		c, ok := t.Column(r.column)
@@ -119,6 +119,9 @@ func (r *retype) check(ctx context.Context, tx Tx, schema string) error {
 		}
 		if c.Kind == r.kind {
 			return &analytics.InvalidError{Field: "kind", Reason: "is the one that the column has"}
+		}
+		if c.Kind == Null {
+			return &analytics.InvalidError{Field: "column", Reason: "is of a type that is none of the loader's"}
 		}
 		r.old, r.key = c.Kind, t.Columns[0]
 		return nil
@@ -134,6 +137,12 @@ func (r *retype) row(key string, value, unmapped Value) []Value {
 	}
 	r.done.Rows++
 	c := cell{kind: value.Kind, n: value.N, text: value.text()}
+	switch {
+	case value.Kind == JSON: // which may be a number or a text
+		c = cellOf(value.S)
+	case value.Kind == String && r.kind == JSON && jsontext.SkipValue(value.S, 0, 0) == len(value.S) && value.S != "" && value.S[0] == '[':
+		c = cellOf(value.S) // lists stand in columns of texts as what they are
+	}
 	if kept != "" {
 		c = cellOf(kept)
 	}

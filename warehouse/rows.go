@@ -181,6 +181,11 @@ func (e *eventRows) homeless(i int32) []byte {
 	return append(b, '}')
 }
 
+// keeps tells whether a table has a row that is loaded.
+func (t *table) keeps(b *batch) bool {
+	return slices.ContainsFunc(t.rows, func(r row) bool { return !r.out && !b.refused[int(r.event)] })
+}
+
 // kept are the rows of a table that are loaded, with the columns that they use. The key
 // comes first.
 func (b *batch) kept(t *table) *eventRows {

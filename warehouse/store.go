@@ -31,7 +31,8 @@ type Store interface {
 	// dies before.
 	Begin(ctx context.Context, home string) (Tx, error)
 
-	// Close gives everything back. A second Close does nothing.
+	// Close gives everything back, also what open transactions hold: they can only be
+	// rolled back. A second Close does nothing. Open may open the store again.
 	Close() error
 }
 
@@ -47,6 +48,8 @@ type Tx interface {
 	// Tables returns the tables of a schema with their columns in the order of the
 	// database, sorted by name; none if there is no such schema. A column of a type
 	// that Create does not make has the Kind that it can be written with, else Null.
+	// A name that Create could not use, because a view, an index or the like has it, is
+	// there without columns.
 	Tables(ctx context.Context, schema string) ([]Table, error)
 
 	// Create makes a table, and its schema where it is missing. The first column is
@@ -61,7 +64,10 @@ type Tx interface {
 
 	// Write inserts rows and returns how many were new. Columns that rows do not name
 	// are NULL in new rows. The first column is the key; two rows of one call never
-	// have the same under Replace, and may under Keep, where the first one counts.
+	// have the same under Replace, and may under Keep, where the first one counts. Rows
+	// whose kinds are not those of the columns are an error, and nothing of them is
+	// written. A panic of Row arrives at the caller, and the transaction can be rolled
+	// back.
 	Write(ctx context.Context, schema, table string, rows Rows, on Conflict) (inserted int64, err error)
 
 	// Read calls f for each row that q describes, in the byte order of the key, with
@@ -75,7 +81,8 @@ type Tx interface {
 
 	Commit(ctx context.Context) error
 
-	// Rollback undoes everything. After Commit it does nothing.
+	// Rollback undoes everything. After Commit, or when the store was closed, it does
+	// nothing.
 	Rollback() error
 }
 
@@ -93,7 +100,8 @@ const (
 // A Query selects rows by their keys.
 type Query struct {
 	// Keys are those of the rows. Nil means all rows with a key behind After, at most
-	// Limit; zero is no limit.
+	// Limit; zero is no limit. An empty After means from the beginning, the empty key
+	// included.
 	Keys  []string
 	After string
 	Limit int
@@ -109,10 +117,11 @@ type Rows interface {
 	Row(i int, into []Value)
 }
 
-// A Table is one of a schema. The first column is its primary key, "id".
+// A Table is one of a schema. The first column is its primary key, "id". Without columns
+// it is none: something else has the name.
 type Table struct {
-	Name    string
-	Columns []Column
+	Name    string   `json:"name"`
+	Columns []Column `json:"columns"`
 }
 
 // Column returns the column of that name.

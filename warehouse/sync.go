@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tributary-dev/analytics"
@@ -71,8 +72,8 @@ const (
 	// Misfit means: the value does not fit its column and is kept in _unmapped. See Retype.
 	Misfit NoticeKind = "misfit"
 
-	// ColumnLimit means: the table has as many columns as it may; the value is kept in
-	// _unmapped.
+	// ColumnLimit means: the table has as many columns as it may, or a load has brought more
+	// keys than there is memory for; the value is kept in _unmapped.
 	ColumnLimit NoticeKind = "column_limit"
 
 	// TableLimit means: the source has as many tables as it may; the properties are kept in
@@ -216,7 +217,7 @@ func (d *Destination) prune(ctx context.Context, tx Tx, before time.Time) error 
 		return err
 	}
 	err = tx.Read(ctx, d.home, tablePositions, []string{"id", "loaded_at"}, Query{}, func(v []Value) error {
-		if v[1].Time().Before(before) && len(v[0].S) == 2*len(analytics.LogID{}) && len(positions) < pruneRows {
+		if v[1].Time().Before(before) && len(v[0].S) == 2*len(analytics.LogID{}) && !strings.HasPrefix(v[0].S, rowSource) && len(positions) < pruneRows {
 			positions = append(positions, cloned(v[0].S))
 		}
 		return nil

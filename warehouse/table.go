@@ -85,8 +85,17 @@ var (
 type source struct {
 	name    string
 	tables  map[string]*table
+	taken   map[string]bool   // names of what is not the loader's
 	tracks  map[string]*table // by name of the event as sent
+	size    int               // how many of tables count for MaxTables
 	context *trie
+}
+
+func (d *Destination) newSource(name string) *source {
+	return &source{
+		name: name, tables: make(map[string]*table), taken: make(map[string]bool), tracks: make(map[string]*table),
+		context: newTrie("context", d.dialect.MaxName, &d.loader.held),
+	}
 }
 
 // table is one of a schema: its columns, and the rows of the load at work.
@@ -118,6 +127,7 @@ const (
 	unknown  = 0
 	unwanted = -1 // by Only or Skip
 	clashing = -2 // named like a standard column
+	crowded  = -3 // one too many for now
 )
 
 // The containers of an event, as indices of table.of.
@@ -151,14 +161,14 @@ type row struct {
 // newTable adds a table. Objects that events describe share the keys of those events.
 func (s *source) newTable(d *Destination, name string, l *layout) *table {
 	t := &table{source: s, name: name, layout: l, byName: make(map[string]int32), contract: d.contract(name)}
-	t.skipped = !selected(d.Only, d.Skip, s.name, name, "")
+	t.skipped = !selected(d.only, d.skip, s.name, name, "")
 	for i := range t.std {
 		t.std[i] = -1
 	}
 	if sibling := s.tables[siblings[name]]; sibling != nil {
 		t.data = sibling.data
 	} else {
-		t.data = newTrie("", d.dialect.MaxName)
+		t.data = newTrie("", d.dialect.MaxName, &d.loader.held)
 	}
 	s.tables[name] = t
 	return t
@@ -168,37 +178,55 @@ var siblings = map[string]string{
 	tableUsers: tableIdentifies, tableIdentifies: tableUsers, tableAccounts: tableGroups, tableGroups: tableAccounts,
 }
 
-// begin forgets the rows of the last load, and keys if there are too many.
-func (s *source) begin() {
+// maxTracks bounds the names of events that are known between two loads.
+const maxTracks = 20_000
+
+// begin forgets the rows of the last load, and all keys if they are too many.
+func (s *source) begin(tooMany bool) {
 	s.again()
-	if s.context.full() || len(s.tracks) > maxNodes {
-		s.context, s.tracks = s.context.anew(), make(map[string]*table)
+	s.size = 0
+	for name, t := range s.tables {
+		if !t.stored && !t.touched && !fixed(name) { // it came to nothing
+			s.drop(t)
+		} else if t.counts() {
+			s.size++
+		}
+	}
+	if len(s.tracks) > maxTracks {
+		clear(s.tracks)
+	}
+	if tooMany {
+		s.context = s.context.anew()
+		clear(s.tracks)
+		fresh := make(map[*trie]*trie) // some tables share one
 		for _, t := range s.tables {
-			t.of[ofContext] = nil
+			if fresh[t.data] == nil {
+				fresh[t.data] = t.data.anew()
+			}
+			t.data = fresh[t.data]
+			t.forget()
 		}
 	}
 	for _, t := range s.tables {
-		if old := t.data; old.full() {
-			keys := old.anew()
-			for _, other := range s.tables {
-				if other.data == old {
-					other.data = keys
-					other.forget()
-				}
-			}
-		}
 		if t.touched {
 			t.reset()
 		}
 	}
 }
 
+// drop forgets a table that is not in the database.
+func (s *source) drop(t *table) {
+	t.forget()
+	*t.data.held -= t.data.own
+	delete(s.tables, t.name)
+	clear(s.tracks)
+}
+
 // again has it found out once more for which tables there is room.
 func (s *source) again() {
-	for name, t := range s.tables {
+	for _, t := range s.tables {
 		if t.refused {
-			delete(s.tables, name)
-			clear(s.tracks)
+			s.drop(t)
 		}
 	}
 }
@@ -237,7 +265,7 @@ func (s *source) named(d *Destination, text string, l *layout) *table {
 	for {
 		t := s.tables[name]
 		switch {
-		case fixed(name), t != nil && t.layout.objects != l.objects:
+		case fixed(name), internal(name), s.taken[name], t != nil && t.layout.objects != l.objects:
 			name = identifier("_"+name, d.dialect.MaxName)
 		case t == nil:
 			return s.planned(d, name, l)
@@ -250,22 +278,19 @@ func (s *source) named(d *Destination, text string, l *layout) *table {
 // planned adds a table that is not in the database.
 func (s *source) planned(d *Destination, name string, l *layout) *table {
 	t := s.newTable(d, name, l)
-	t.refused = !fixed(name) && !t.skipped && s.size() > d.maxTables()
+	if t.refused = t.counts() && !fixed(name) && s.size >= d.maxTables(); t.counts() {
+		s.size++
+	}
 	for _, std := range l.columns {
 		t.addColumn(standardColumns[std])
 	}
 	return t
 }
 
-// size is the number of tables that are there or are to be.
-func (s *source) size() int {
-	n := 0
-	for _, t := range s.tables {
-		if !t.skipped && !t.refused {
-			n++
-		}
-	}
-	return n
+// counts tells whether a table is one of those of which there may be MaxTables: it is
+// there, or is to be.
+func (t *table) counts() bool {
+	return t.stored || t.contract == Evolve && !t.skipped && !t.refused
 }
 
 func (t *table) addColumn(c Column) int32 {
@@ -279,6 +304,8 @@ func (t *table) addColumn(c Column) int32 {
 	if c.Kind != Null {
 		col.live = true
 		t.live++
+	} else {
+		*t.data.held += columnCost + len(c.Name)
 	}
 	t.columns, t.byName[c.Name] = append(t.columns, col), i
 	return i
@@ -291,24 +318,40 @@ func (t *table) addStored(c Column) int32 {
 	if col.stored = true; c.Kind == Null { // of a foreign type
 		col.live = true
 		t.live++
+		*t.data.held -= columnCost + len(c.Name)
 	}
 	return at
 }
 
-// stem is what a stored table is by its columns.
+// made says that the table and its columns are in the database now.
+func (t *table) made() {
+	t.stored = true
+	for _, c := range t.columns {
+		if c.stored || c.Kind == Null {
+			continue
+		}
+		if c.stored = true; !c.standard {
+			*t.data.held -= columnCost + len(c.Name)
+		}
+	}
+}
+
+// stem is what a stored table is, by its name or its columns.
 func stem(t *Table) *layout {
-	has := func(name string) bool { _, ok := t.Column(name); return ok }
-	switch {
-	case has("_newest"):
-		return objectLayout
-	case has("event_text"):
-		return trackLayout
+	has := func(std standard) bool { _, ok := t.Column(standardColumns[std].Name); return ok }
+	switch { // names first: a trait may be called like a column
+	case t.Name == tableIdentifies:
+		return identifyLayout
 	case t.Name == tablePages, t.Name == tableScreens:
 		return pageLayout
 	case t.Name == tableGroups:
 		return groupLayout
 	case t.Name == tableAliases:
 		return aliasLayout
+	case has(colNewest):
+		return objectLayout
+	case has(colEventText):
+		return trackLayout
 	}
 	return identifyLayout
 }
@@ -344,6 +387,9 @@ func (t *table) forget() {
 			moved[i] = t.addColumn(c.Column)
 		default:
 			moved[i] = -1
+			if c.Kind == Null {
+				*t.data.held -= columnCost + len(c.Name)
+			}
 		}
 	}
 	for i := range t.rows {
@@ -358,6 +404,9 @@ func (t *table) forget() {
 // columnOf finds the column of a key, and plans it if there is none: it is made if a
 // value comes.
 func (t *table) columnOf(d *Destination, container int, n *node) int32 {
+	if n.number < 0 {
+		return t.resolve(d, n)
+	}
 	of := t.of[container]
 	if int(n.number) < len(of) && of[n.number] != unknown {
 		if at := of[n.number]; at > 0 {
@@ -367,6 +416,9 @@ func (t *table) columnOf(d *Destination, container int, n *node) int32 {
 		}
 	}
 	at := t.resolve(d, n)
+	if at == crowded {
+		return at
+	}
 	if missing := int(n.number) + 1 - len(of); missing > 0 {
 		of = append(of, make([]int32, missing)...)
 	}
@@ -386,8 +438,11 @@ func (t *table) resolve(d *Destination, n *node) int32 {
 		name = identifier("_"+n.path, d.dialect.MaxName)
 	}
 	at, known := t.byName[name]
-	if !selected(d.Only, d.Skip, t.source.name, t.name, name) {
+	if !selected(d.only, d.skip, t.source.name, t.name, name) {
 		return unwanted
+	}
+	if !known && t.data.crowded() {
+		return crowded
 	}
 	if !known {
 		at = t.addColumn(Column{Name: cloned(name)})
@@ -442,6 +497,18 @@ func (c Contract) valid() bool {
 		return true
 	}
 	return false
+}
+
+// nameless is what no pattern names.
+const nameless = "\x00"
+
+// loads tells whether only and Skip let the column of a path pass; an empty one names none.
+func (d *Destination) loads(t *table, only []string, path string) bool {
+	name := nameless
+	if path != "" {
+		name = identifier(path, d.dialect.MaxName)
+	}
+	return !d.picky || selected(only, d.skip, t.source.name, t.name, name)
 }
 
 // selected tells whether patterns let a table or, with a name, a column pass.

@@ -28,20 +28,22 @@ type Destination struct {
 	Source string `json:"source,omitempty"`
 
 	// SourceOf names the schema of an event that comes from another source; empty means
-	// Source. It is pure, keeps nothing of the event, and is called by one goroutine.
+	// Source. It is pure, keeps nothing of the event, and is called by one goroutine, more
+	// than once for an event. A schema belongs to one Source only.
 	SourceOf func(event []byte) string `json:"-"`
 
 	// Every is the time between two loads. Zero means a minute.
 	Every time.Duration `json:"every,omitempty"`
 
 	// Contract says what happens to what has no place in a table, Contracts what does
-	// in tables by name. Empty means Evolve.
+	// in tables by name, that of the table or of the event. Empty means Evolve.
 	Contract  Contract            `json:"contract,omitempty"`
 	Contracts map[string]Contract `json:"contracts,omitempty"`
 
 	// Only and Skip select what is loaded, by patterns "source", "source.table" and
 	// "source.table.column", in which * stands for any name. Skip goes before Only, and
-	// standard columns are always loaded.
+	// standard columns are always loaded. Names are those of the database, or of the event
+	// and its keys. They hold also for what _unmapped and columns of JSON keep.
 	Only []string `json:"only,omitempty"`
 	Skip []string `json:"skip,omitempty"`
 
@@ -60,14 +62,19 @@ type Destination struct {
 	// KeepSyncs is how long the history of loads is kept. Zero means 30 days.
 	KeepSyncs time.Duration `json:"keepSyncs,omitempty"`
 
-	// OnSync is called after each load, also one that failed, by the goroutine that
-	// loads: it delays the next, and must not call the destination's methods.
+	// OnSync is called after each load that had events, and each that failed, by the
+	// goroutine that loads: it delays the next, and must not call the destination's methods.
 	OnSync func(Sync) `json:"-"`
 
 	env     analytics.Env
 	dialect Dialect
 	home    string        // the schema of Source
+	picky   bool          // Only or Skip name columns
 	busy    chan struct{} // holds a token while nobody uses the store
+
+	// Of the settings of the same names, as names of the database:
+	contracts  map[string]Contract
+	only, skip []string
 
 	// Of the holder of the token:
 	loader loader
@@ -114,9 +121,6 @@ func (d *Destination) Open(env analytics.Env) error {
 		return &analytics.InvalidError{Field: "Store", Reason: "is required"}
 	}
 	d.env = env
-	if d.env.Logger == nil {
-		d.env.Logger = slog.New(slog.DiscardHandler)
-	}
 	d.dialect = d.Store.Dialect()
 	d.dialect.MaxName = cmp.Or(d.dialect.MaxName, defaultName)
 	d.busy = make(chan struct{}, 1)
@@ -129,8 +133,34 @@ func (d *Destination) Open(env analytics.Env) error {
 		_ = d.Store.Close() // the fault is the news
 		return err
 	}
+	d.readNames()
 	d.loader = loader{d: d}
 	return nil
+}
+
+// readNames reads the settings that name tables and columns.
+func (d *Destination) readNames() {
+	most := d.dialect.MaxName
+	d.contracts = make(map[string]Contract)
+	for table, c := range d.Contracts {
+		d.contracts[settingName(table, most)] = c
+	}
+	d.picky = false
+	names := func(patterns []string) (read []string) {
+		for _, p := range patterns {
+			parts := strings.Split(p, ".")
+			if parts[0] != "*" {
+				parts[0] = cmp.Or(schemaName(parts[0], most), parts[0])
+			}
+			for i, part := range parts[1:] {
+				parts[i+1] = settingName(part, most)
+			}
+			d.picky = d.picky || len(parts) == 3
+			read = append(read, strings.Join(parts, "."))
+		}
+		return read
+	}
+	d.only, d.skip = names(d.Only), names(d.Skip)
 }
 
 const openTimeout = 30 * time.Second
@@ -142,7 +172,7 @@ func (d *Destination) check() (errs []error) {
 	}
 	d.home = d.dialect.Schema
 	if d.Source != "" {
-		d.home = identifier(snake(d.Source), d.dialect.MaxName)
+		d.home = schemaName(d.Source, d.dialect.MaxName)
 	}
 	if d.home == "" {
 		fault("Source", "needs a letter or a digit of ASCII")
@@ -178,7 +208,7 @@ func (d *Destination) allContracts() map[string]Contract {
 }
 
 func (d *Destination) contract(table string) Contract {
-	return cmp.Or(d.Contracts[table], d.Contract, Evolve)
+	return cmp.Or(d.contracts[table], d.Contract, Evolve)
 }
 
 func (d *Destination) maxColumns() int {
@@ -202,7 +232,7 @@ func (d *Destination) sourceOf(event string) string {
 	if name == "" {
 		return d.home
 	}
-	return cmp.Or(identifier(snake(name), d.dialect.MaxName), d.home)
+	return cmp.Or(schemaName(name, d.dialect.MaxName), d.home)
 }
 
 // Close closes the store, after a load that is under way.
@@ -217,8 +247,14 @@ func (d *Destination) Close(ctx context.Context) error {
 	return d.Store.Close()
 }
 
-// take waits for the store.
+// take waits for the store. A ctx that is done already gets it where nobody has it: Close
+// is called with such a one.
 func (d *Destination) take(ctx context.Context) error {
+	select {
+	case <-d.busy:
+		return nil
+	default:
+	}
 	select {
 	case <-d.busy:
 		return nil

@@ -33,18 +33,21 @@ type encoder struct {
 	from, to int
 	skip     []bool // which of them are left out; nil is none
 
-	mu   sync.Mutex // held while rows are used
-	row  []warehouse.Value
-	next int    // the row that comes next
-	buf  []byte // what was made
-	off  int    // how much of it was read
-	end  error  // what follows it
+	mu       sync.Mutex // held while rows are used
+	columns  []warehouse.Column
+	row      []warehouse.Value
+	next     int    // the row that comes next
+	buf      []byte // what was made
+	off      int    // how much of it was read
+	end      error  // what follows it
+	wrong    error  // why it ends early
+	panicked any    // what the rows have panicked with
 }
 
 // newEncoder makes a stream of the rows from to to-1. It owns buf until stop.
 func newEncoder(rows warehouse.Rows, from, to int, skip []bool, buf []byte) *encoder {
 	return &encoder{
-		rows: rows, from: from, to: to, skip: skip,
+		rows: rows, from: from, to: to, skip: skip, columns: rows.Columns(),
 		row: make([]warehouse.Value, len(rows.Columns())), next: from,
 		buf: append(buf[:0], copyHeader...),
 	}
@@ -66,8 +69,15 @@ func (e *encoder) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// fill makes rows until there is a chunk, or the end.
+// fill makes rows until there is a chunk, or the end. A panic would end the process, since
+// nobody can recover it on the driver's goroutine.
 func (e *encoder) fill() {
+	defer func() {
+		if v := recover(); v != nil {
+			e.panicked = v
+			e.fail(errPanicked)
+		}
+	}()
 	for e.end == nil && len(e.buf) < copyChunk {
 		if e.next == e.to {
 			e.buf = append(e.buf, copyTrailer...)
@@ -76,10 +86,30 @@ func (e *encoder) fill() {
 		}
 		if e.skip == nil || !e.skip[e.next-e.from] {
 			e.rows.Row(e.next, e.row)
+			if err := checkRow(e.columns, e.row); err != nil {
+				e.fail(err)
+				return
+			}
 			e.buf = appendRow(e.buf, e.row)
 		}
 		e.next++
 	}
+}
+
+// fail ends the stream, which has the server refuse all of it.
+func (e *encoder) fail(err error) {
+	e.buf, e.off = e.buf[:0], 0
+	e.end, e.wrong = err, err
+}
+
+// checkRow wants that values have the kinds of their columns.
+func checkRow(columns []warehouse.Column, row []warehouse.Value) error {
+	for i := range row {
+		if k := row[i].Kind; k != columns[i].Kind && k != warehouse.Null {
+			return kindError("column " + columns[i].Name + " is " + columns[i].Kind.String() + ", a value is " + k.String())
+		}
+	}
+	return nil
 }
 
 // stop makes sure that rows are used no more: the driver may leave its goroutine behind

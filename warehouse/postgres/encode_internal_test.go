@@ -127,8 +127,47 @@ func TestStoppedStreamLeavesRowsAlone(t *testing.T) {
 	require.NotZero(t, cap(buf))
 }
 
+// The driver reads on a goroutine of its own, where nobody recovers a panic.
+func TestStreamOfRowsThatPanic(t *testing.T) {
+	e := newEncoder(&panicking{strings1("a", "b", "c"), 1}, 0, 3, nil, nil)
+	got, err := io.ReadAll(e)
+	require.ErrorIs(t, err, errPanicked)
+	require.Empty(t, got)
+	require.Equal(t, "row 1", e.panicked)
+	_, err = e.Read(make([]byte, 100))
+	require.ErrorIs(t, err, errPanicked)
+	e.stop()
+}
+
+// panicking are rows of which one panics.
+type panicking struct {
+	*table
+	at int
+}
+
+func (p *panicking) Row(i int, into []warehouse.Value) {
+	if i == p.at {
+		panic("row " + strconv.Itoa(i))
+	}
+	p.table.Row(i, into)
+}
+
+func TestValueOfAnotherKind(t *testing.T) {
+	rows := strings1("a", "b")
+	rows.columns = append(rows.columns, warehouse.Column{Name: "n", Kind: warehouse.Int})
+	rows.rows[0] = append(rows.rows[0], warehouse.Value{})
+	rows.rows[1] = append(rows.rows[1], warehouse.FloatValue(1.5))
+	const want = "column n is int, a value is float"
+	e := newEncoder(rows, 0, 2, nil, nil)
+	_, err := io.ReadAll(e)
+	require.EqualError(t, err, want)
+	require.EqualError(t, e.wrong, want)
+	_, err = newParams(rows, 0, 2, make([]warehouse.Value, 2))
+	require.EqualError(t, err, want)
+}
+
 func TestMemoryIsBounded(t *testing.T) {
-	rows := &table{columns: make([]warehouse.Column, 1)}
+	rows := strings1()
 	for i := range 50_000 {
 		rows.rows = append(rows.rows, strings1("row " + strconv.Itoa(i)).rows[0])
 	}
@@ -148,7 +187,8 @@ func TestParamsAreTheValuesOfTheRows(t *testing.T) {
 			{warehouse.StringValue("b"), warehouse.FloatValue(1), {}},
 		},
 	}
-	p := newParams(rows, 1, 3, make([]warehouse.Value, 3))
+	p, err := newParams(rows, 1, 3, make([]warehouse.Value, 3))
+	require.NoError(t, err)
 	require.Equal(t, [][]byte{{}, nil, []byte("\x011"), []byte("b"), []byte("\x3f\xf0\x00\x00\x00\x00\x00\x00"), nil}, p.values)
 	require.Equal(t, []uint32{oidText, oidFloat8, oidJSONB, oidText, oidFloat8, oidJSONB}, p.oids)
 	require.Equal(t, "($1,$2,$3),($4,$5,$6)", placeholders(2, 3))

@@ -16,16 +16,19 @@ type params struct {
 }
 
 // newParams encodes rows as COPY does, and cuts the result.
-func newParams(rows warehouse.Rows, from, to int, row []warehouse.Value) params {
+func newParams(rows warehouse.Rows, from, to int, row []warehouse.Value) (params, error) {
 	var b []byte
+	columns := rows.Columns()
 	for i := from; i < to; i++ {
 		rows.Row(i, row)
+		if err := checkRow(columns, row); err != nil {
+			return params{}, err
+		}
 		for j := range row {
 			b = appendValue(b, &row[j])
 		}
 	}
 	p := params{}
-	columns := rows.Columns()
 	for len(b) > 0 {
 		n := int32(binary.BigEndian.Uint32(b))
 		p.oids = append(p.oids, oidOf(columns[len(p.oids)%len(columns)].Kind))
@@ -36,7 +39,7 @@ func newParams(rows warehouse.Rows, from, to int, row []warehouse.Value) params 
 		p.values = append(p.values, b[:n:n])
 		b = b[n:]
 	}
-	return p
+	return p, nil
 }
 
 // placeholders makes "($1,$2),($3,$4)".

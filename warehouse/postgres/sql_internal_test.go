@@ -74,3 +74,20 @@ func TestKindsComeBack(t *testing.T) {
 	require.Equal(t, warehouse.Null, kindOf(0))
 	require.Equal(t, warehouse.Null, kindOf(23), "an integer of 4 bytes does not take 8")
 }
+
+func TestKindsAreThoseOfTheColumns(t *testing.T) {
+	types := map[string]uint32{"id": oidVarchar, "n": oidInt8, "amount": 1700}
+	for want, c := range map[string]warehouse.Column{
+		"":                                       {Name: "n", Kind: warehouse.Int},
+		"column n is int, the rows have float":   {Name: "n", Kind: warehouse.Float},
+		"column m is missing, the rows have int": {Name: "m", Kind: warehouse.Int},
+		"column amount has a type of no kind, the rows have int": {Name: "amount", Kind: warehouse.Int},
+	} {
+		err := checkKinds([]warehouse.Column{{Name: "id", Kind: warehouse.String}, c}, types)
+		if want == "" {
+			require.NoError(t, err)
+		} else {
+			require.EqualError(t, err, want)
+		}
+	}
+}

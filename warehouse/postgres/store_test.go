@@ -3,7 +3,11 @@ package postgres_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
 	"net"
+	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgproto3"
@@ -62,6 +66,30 @@ func TestStoreThatIsNotOpen(t *testing.T) {
 	require.NoError(t, s.Close())
 	_, err = s.Begin(t.Context(), "analytics")
 	require.EqualError(t, err, "postgres: store closed")
+}
+
+func TestOpenOfAnOpenStore(t *testing.T) {
+	s := &postgres.Store{URL: "postgres://u@127.0.0.1:1/db"}
+	require.NoError(t, s.Open(t.Context()))
+	require.EqualError(t, s.Open(t.Context()), "postgres: store is open already")
+	for range 2 {
+		require.NoError(t, s.Close())
+		require.NoError(t, s.Open(t.Context()))
+	}
+	require.NoError(t, s.Close())
+}
+
+func TestStorePrintsWithoutItsURL(t *testing.T) {
+	s := &postgres.Store{URL: "postgres://u:" + password + "@host/db"}
+	for _, format := range []string{"%v", "%+v", "%#v", "%s", "%d"} {
+		require.Equal(t, "postgres{URL:[hidden]}", fmt.Sprintf(format, s))
+	}
+	require.Equal(t, "postgres{}", fmt.Sprint(&postgres.Store{}))
+	var text, json strings.Builder
+	slog.New(slog.NewTextHandler(&text, nil)).Info("opened", "store", s)
+	slog.New(slog.NewJSONHandler(&json, nil)).Info("opened", "store", s)
+	require.NotContains(t, text.String()+json.String(), password)
+	require.Contains(t, text.String(), "store.name=postgres store.URL=[hidden]")
 }
 
 func TestServerThatIsNotThere(t *testing.T) {
@@ -147,4 +175,72 @@ func TestApplicationNameOfTheURL(t *testing.T) {
 	_, err := s.Begin(t.Context(), "analytics")
 	require.EqualError(t, err, "postgres: begin: server is starting or stopping (SQLSTATE 57P03)")
 	require.Equal(t, "loader", (<-params)["application_name"])
+}
+
+// sessions is a server that takes every login. It gives an answer to each request with
+// parameters, and pretends to do what has none. It returns how many logins there were.
+func sessions(t *testing.T, answer pgproto3.BackendMessage) (url string, logins *atomic.Int32) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { l.Close() })
+	logins = new(atomic.Int32)
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				b := pgproto3.NewBackend(conn, conn)
+				if _, err := b.ReceiveStartupMessage(); err != nil {
+					return
+				}
+				logins.Add(1)
+				b.Send(&pgproto3.AuthenticationOk{})
+				b.Send(&pgproto3.ReadyForQuery{TxStatus: 'I'})
+				for b.Flush() == nil {
+					m, err := b.Receive()
+					if err != nil {
+						return
+					}
+					switch m := m.(type) {
+					case *pgproto3.Sync:
+						b.Send(answer)
+						b.Send(&pgproto3.ReadyForQuery{TxStatus: 'I'})
+					case *pgproto3.Query:
+						b.Send(&pgproto3.CommandComplete{CommandTag: []byte(m.String)})
+						b.Send(&pgproto3.ReadyForQuery{TxStatus: 'I'})
+					}
+				}
+			}()
+		}
+	}()
+	return "postgres://u@" + l.Addr().String() + "/db?sslmode=disable", logins
+}
+
+// A standby says so to BEGIN. The next connection may be to the server that has taken over
+// from it, or from which it has.
+func TestServerThatHasBecomeAStandby(t *testing.T) {
+	url, logins := sessions(t, &pgproto3.ErrorResponse{Severity: "ERROR", SeverityUnlocalized: "ERROR", Code: "0A000"})
+	s := &postgres.Store{URL: url}
+	require.NoError(t, s.Open(t.Context()))
+	defer s.Close()
+	for i := range 3 {
+		_, err := s.Begin(t.Context(), "analytics")
+		require.EqualError(t, err, "postgres: begin: not supported (SQLSTATE 0A000)")
+		require.EqualValues(t, i+1, logins.Load())
+	}
+}
+
+// A pooler that lends connections for a statement has no transactions.
+func TestCommitOfNoTransaction(t *testing.T) {
+	url, _ := sessions(t, &pgproto3.CommandComplete{CommandTag: []byte("SELECT 1")})
+	s := &postgres.Store{URL: url}
+	require.NoError(t, s.Open(t.Context()))
+	defer s.Close()
+	x, err := s.Begin(t.Context(), "analytics")
+	require.NoError(t, err)
+	require.EqualError(t, x.Commit(t.Context()), "postgres: commit: an earlier call of the transaction has failed")
+	require.NoError(t, x.Rollback())
 }

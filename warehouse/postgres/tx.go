@@ -9,10 +9,14 @@ import (
 	"github.com/tributary-dev/analytics/warehouse"
 )
 
-// tx is the transaction of a Store.
+// tx is a transaction of a session.
 type tx struct {
-	s    *Store
+	n    *session
 	done bool
+
+	// types are those of the columns of tables that were written to. The table is locked
+	// since, so that nobody but this transaction changes them.
+	types map[string]map[string]uint32
 }
 
 var _ warehouse.Tx = (*tx)(nil)
@@ -21,18 +25,21 @@ func (x *tx) use(ctx context.Context, doing string, during phase, f func(context
 	if x.done {
 		return errEnded
 	}
-	return x.s.use(ctx, doing, during, func(ctx context.Context) error { return f(ctx, x.s.conn) })
+	return x.n.use(ctx, doing, during, func(ctx context.Context) error { return f(ctx, x.n.conn) })
 }
 
 // Commit tells apart what the server does not: it answers COMMIT of a transaction that
-// has failed with ROLLBACK, and no error.
+// has failed with ROLLBACK, and COMMIT of none with COMMIT, and no error.
 func (x *tx) Commit(ctx context.Context) error {
 	err := x.use(ctx, "commit", duringSetup, func(ctx context.Context, conn *pgconn.PgConn) error {
+		if conn.TxStatus() != 'T' {
+			return errAborted
+		}
 		results, err := conn.Exec(ctx, "COMMIT").ReadAll()
 		if err == nil && results[0].CommandTag.String() != "COMMIT" {
 			err = errAborted
 		}
-		x.s.careful = x.s.careful && err != nil
+		x.n.careful = x.n.careful && err != nil
 		return err
 	})
 	if err == nil {
@@ -46,16 +53,16 @@ func (x *tx) Rollback() error {
 	if x.done {
 		return nil
 	}
-	x.s.mu.Lock()
-	defer x.s.mu.Unlock()
-	x.s.abandon()
+	x.n.mu.Lock()
+	defer x.n.mu.Unlock()
+	x.n.abandon()
 	x.end()
 	return nil
 }
 
 func (x *tx) end() {
 	x.done = true
-	<-x.s.turn
+	<-x.n.turn
 }
 
 // run executes statements without parameters.

@@ -24,7 +24,7 @@ const (
 
 // load is a Write: where to, and what.
 type load struct {
-	s       *Store
+	x       *tx
 	conn    *pgconn.PgConn
 	target  string
 	rows    warehouse.Rows
@@ -36,12 +36,17 @@ type load struct {
 func (x *tx) Write(ctx context.Context, schema, table string, rows warehouse.Rows, on warehouse.Conflict) (inserted int64, err error) {
 	err = x.use(ctx, "write "+schema+"."+table, duringRows, func(ctx context.Context, conn *pgconn.PgConn) error {
 		l := &load{
-			s: x.s, conn: conn, target: qualified(schema, table),
+			x: x, conn: conn, target: qualified(schema, table),
 			rows: rows, columns: list(rows.Columns()), row: make([]warehouse.Value, len(rows.Columns())),
 		}
 		write := l.keep
 		if on == warehouse.Replace {
 			write = l.replace
+		}
+		if types := x.types[l.target]; types != nil {
+			if err := checkKinds(rows.Columns(), types); err != nil {
+				return err
+			}
 		}
 		for from := 0; from < rows.Len(); from += writeRows {
 			n, err := write(ctx, from, min(from+writeRows, rows.Len()))
@@ -58,6 +63,39 @@ func (x *tx) Write(ctx context.Context, schema, table string, rows warehouse.Row
 	return inserted, nil
 }
 
+// askTypes has the server tell the columns of the target, and keep them as they are until
+// the transaction ends.
+func (l *load) askTypes() string { return "SELECT * FROM " + l.target + " LIMIT 0" }
+
+// learn checks the rows against the answer to askTypes. The server does not: it takes the
+// bytes of a COPY in binary format for whatever type its column has.
+func (l *load) learn(answer *pgconn.ResultReader) error {
+	types := make(map[string]uint32)
+	for _, f := range answer.FieldDescriptions() {
+		types[f.Name] = f.DataTypeOID
+	}
+	if _, err := answer.Close(); err != nil {
+		return err
+	}
+	l.x.types[l.target] = types
+	return checkKinds(l.rows.Columns(), types)
+}
+
+func checkKinds(columns []warehouse.Column, types map[string]uint32) error {
+	for _, c := range columns {
+		oid, ok := types[c.Name]
+		switch kind := kindOf(oid); {
+		case !ok:
+			return kindError("column " + c.Name + " is missing, the rows have " + c.Kind.String())
+		case kind == warehouse.Null:
+			return kindError("column " + c.Name + " has a type of no kind, the rows have " + c.Kind.String())
+		case kind != c.Kind:
+			return kindError("column " + c.Name + " is " + kind.String() + ", the rows have " + c.Kind.String())
+		}
+	}
+	return nil
+}
+
 // keep copies the rows that are new straight into the table, which takes half the time of
 // a way through a temporary one.
 func (l *load) keep(ctx context.Context, from, to int) (int64, error) {
@@ -65,14 +103,14 @@ func (l *load) keep(ctx context.Context, from, to int) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	if l.s.careful {
+	if l.x.n.careful {
 		return l.merge(ctx, from, to, skip, " DO NOTHING")
 	}
 	n, err := l.copy(ctx, l.target, from, to, skip)
 	if e := (*pgconn.PgError)(nil); errors.As(err, &e) && e.Code == uniqueViolation {
 		// Either somebody else has inserted the key just now, and has committed, or
 		// another index of the table is in the way. The next try will tell.
-		l.s.careful = true
+		l.x.n.careful = true
 		return 0, errKeyTurnedUp
 	}
 	return n, err
@@ -80,6 +118,11 @@ func (l *load) keep(ctx context.Context, from, to int) (int64, error) {
 
 // replace inserts rows or updates those that are there.
 func (l *load) replace(ctx context.Context, from, to int) (int64, error) {
+	if l.x.types[l.target] == nil {
+		if err := l.learn(l.conn.ExecParams(ctx, l.askTypes(), nil, nil, nil, nil)); err != nil {
+			return 0, err
+		}
+	}
 	set := l.set()
 	if n := to - from; n <= fewRows && n*len(l.row) <= maxParams {
 		return l.values(ctx, from, to, set)
@@ -109,7 +152,7 @@ func (l *load) known(ctx context.Context, from, to int) ([]bool, error) {
 		l.rows.Row(from+i, l.row)
 		key := &l.row[0]
 		if key.Kind != warehouse.String {
-			continue // the server will refuse it
+			continue // it is refused when it is written
 		}
 		if _, skip[i] = keys[key.S]; !skip[i] {
 			keys[key.S] = i
@@ -118,14 +161,28 @@ func (l *load) known(ctx context.Context, from, to int) ([]bool, error) {
 	}
 	endArray(l.buf, len(keys))
 	id := quote(l.rows.Columns()[0].Name)
-	rows := exec(ctx, l.conn, "SELECT "+id+" FROM "+l.target+" WHERE "+id+" = ANY($1)", oidTextArray, l.buf)
-	for rows.NextRow() {
-		if i, ok := keys[string(rows.Values()[0])]; ok {
-			skip[i] = true
+	var b pgconn.Batch
+	if l.x.types[l.target] == nil {
+		b.ExecParams(l.askTypes(), nil, nil, nil, nil)
+	}
+	b.ExecParams("SELECT "+id+" FROM "+l.target+" WHERE "+id+" = ANY($1)", [][]byte{l.buf}, []uint32{oidTextArray}, binaryFormat, binaryFormat)
+	answers := l.conn.ExecBatch(ctx, &b)
+	for answers.NextResult() {
+		rows := answers.ResultReader()
+		if l.x.types[l.target] == nil {
+			if err := l.learn(rows); err != nil {
+				_ = answers.Close() // an error of the other question has the same reason
+				return nil, err
+			}
+			continue
+		}
+		for rows.NextRow() {
+			if i, ok := keys[string(rows.Values()[0])]; ok {
+				skip[i] = true
+			}
 		}
 	}
-	_, err := rows.Close()
-	return skip, err
+	return skip, answers.Close()
 }
 
 // copy sends rows to a table by COPY and returns how many.
@@ -133,6 +190,12 @@ func (l *load) copy(ctx context.Context, target string, from, to int, skip []boo
 	e := newEncoder(l.rows, from, to, skip, l.buf)
 	tag, err := l.conn.CopyFrom(ctx, e, "COPY "+target+" ("+l.columns+") FROM STDIN BINARY")
 	l.buf = e.stop()
+	switch {
+	case e.panicked != nil:
+		panic(e.panicked)
+	case e.wrong != nil:
+		err = e.wrong
+	}
 	return tag.RowsAffected(), err
 }
 
@@ -157,13 +220,16 @@ func (l *load) merge(ctx context.Context, from, to int, skip []bool, conflict st
 
 // values inserts a few rows as parameters.
 func (l *load) values(ctx context.Context, from, to int, conflict string) (int64, error) {
-	p := newParams(l.rows, from, to, l.row)
+	p, err := newParams(l.rows, from, to, l.row)
+	if err != nil {
+		return 0, err
+	}
 	rows := l.conn.ExecParams(ctx, l.insert("VALUES "+placeholders(to-from, len(l.row)), conflict), p.values, p.oids, binaryFormat, binaryFormat)
 	var n int64
 	for rows.NextRow() {
 		n = int64(binary.BigEndian.Uint64(rows.Values()[0]))
 	}
-	_, err := rows.Close()
+	_, err = rows.Close()
 	return n, err
 }
 

@@ -1,6 +1,7 @@
 package sqlite_test
 
 import (
+	"fmt"
 	"path/filepath"
 	"testing"
 
@@ -26,5 +27,8 @@ func setup() warehousetest.Setup {
 			return &sqlite.Store{Path: first.(*sqlite.Store).Path}
 		},
 		OneWriter: true,
+		Take: func(t *testing.T, s warehouse.Store, schema, name string) error {
+			return raw(t, s.(*sqlite.Store).Path).Exec(fmt.Sprintf(`CREATE VIEW "%s__%s" AS SELECT 1`, schema, name))
+		},
 	}
 }

@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/url"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -22,6 +20,7 @@ type conn struct {
 
 	*sqlite3.Conn      // nil while it is not open
 	statements         // prepared for Conn
+	targets            // of this transaction
 	wal           bool // the file is in WAL mode, which some file systems cannot bear
 	lost          bool // not to be used for another transaction
 }
@@ -58,14 +57,18 @@ func (c *conn) run(ctx *callCtx, f func(*conn) error) (err error) {
 	return err
 }
 
-// wait is asked when another connection has the lock.
-func wait(ctx context.Context, count int) bool { return pause(ctx.(*callCtx), count) }
+// wait is asked when another connection has the lock. Outside of a call nobody waits.
+func wait(ctx context.Context, count int) bool {
+	call, ok := ctx.(*callCtx)
+	return ok && pause(call, count)
+}
 
 // begin starts a transaction that may write, in the file that has the name now.
 func (c *conn) begin(ctx *callCtx) error {
 	if c.Conn != nil && (c.lost || c.moved()) {
 		c.drop()
 	}
+	c.targets = nil // others may have changed tables
 	if c.Conn == nil {
 		if err := c.open(ctx); err != nil {
 			c.drop()
@@ -83,7 +86,7 @@ func (c *conn) begin(ctx *callCtx) error {
 }
 
 func (c *conn) open(ctx *callCtx) error {
-	if err := create(c.file); err != nil {
+	if err := create(c.file, syncFolder); err != nil {
 		return err
 	}
 	db, err := sqlite3.OpenContext(sqlite3.WithMaxMemory(ctx, int64(maxMemory)), uri(c.file))
@@ -116,24 +119,6 @@ func (c *conn) configure() error {
 	}
 	c.wal = mode == "wal"
 	return c.WALAutoCheckpoint(walSize / max(page, 512))
-}
-
-// create makes the file, so that it is for its owner only, as other files with events.
-func create(file string) error {
-	if _, err := os.Stat(file); !errors.Is(err, fs.ErrNotExist) {
-		return nil // what is wrong with it, the driver says
-	}
-	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
-		return err
-	}
-	f, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if errors.Is(err, fs.ErrExist) {
-		return nil // somebody was faster
-	}
-	if err != nil {
-		return err
-	}
-	return f.Close()
 }
 
 // uri is the file as SQLite takes it, with what gives the WAL the rights of the file.

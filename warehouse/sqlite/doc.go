@@ -13,7 +13,10 @@
 // with two underscores: the table orders of the source shop is shop__orders. Where that
 // could be read in two ways there is more: a table of main whose name has two underscores
 // in a row, or begins with sqlite_, which SQLite keeps for itself, has main__ in front; a
-// schema of such a name ends in a hash.
+// schema of such a name, or with that of SQLite, has x_ in front and ends in a hash.
+//
+// A view or an index has its name alone, and so has a table: a destination finds another
+// name for its table if yours are in the way.
 //
 // # Types
 //
@@ -27,6 +30,12 @@
 //
 // Columns of other types, which somebody else has made, are written if that loses
 // nothing; a DATE, a DECIMAL or a BLOB is not.
+//
+// SQLite lets anybody write a text into a column of numbers. A row in which somebody did
+// is not read: what needs it fails, says where to look, and goes on when it was mended.
+//
+// Indexes of your own stay when the type of a column is changed. A view or a trigger that
+// names the column has to be dropped before, and made again.
 //
 // # Files
 //

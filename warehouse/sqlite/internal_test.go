@@ -1,10 +1,12 @@
 package sqlite
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -194,4 +196,61 @@ func TestGroups(t *testing.T) {
 		require.Len(t, seen, n)
 	}
 	require.False(t, errors.Is(errKey, errLarge))
+}
+
+func TestTablesAreAllOrNone(t *testing.T) {
+	s := openStore(t, &Store{})
+	tx, err := s.Begin(t.Context(), "main")
+	require.NoError(t, err)
+	for i := range 3 {
+		require.NoError(t, tx.Create(t.Context(), "main", warehouse.Table{Name: fmt.Sprint("t", i), Columns: wide(2)}))
+	}
+	asked := 0
+	require.NoError(t, s.db.conn.SetAuthorizer(func(op sqlite3.AuthorizerActionCode, name, _, _, _ string) sqlite3.AuthorizerReturnCode {
+		if op == sqlite3.AUTH_PRAGMA && name == "table_xinfo" {
+			if asked++; asked == 2 {
+				return sqlite3.AUTH_DENY
+			}
+		}
+		return sqlite3.AUTH_OK
+	}))
+	tables, err := tx.Tables(t.Context(), "main")
+	require.Error(t, err)
+	require.Empty(t, tables)
+	require.NoError(t, tx.Rollback())
+}
+
+func TestWaitingWithoutACall(t *testing.T) {
+	require.False(t, wait(context.Background(), 0))
+}
+
+func TestNewNamesAreSynced(t *testing.T) {
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	require.NoError(t, err)
+	var synced []string
+	record := func(folder string) error {
+		synced = append(synced, folder)
+		return syncFolder(folder)
+	}
+	deep := filepath.Join(dir, "deep")
+	file := filepath.Join(deep, "er", "shop.db")
+	require.NoError(t, create(file, record))
+	require.Equal(t, []string{dir, deep, filepath.Dir(file)}, synced, "each one after its parent")
+	synced = nil
+	require.NoError(t, create(file, record))
+	require.Empty(t, synced)
+	require.NoError(t, create(filepath.Join(deep, "other.db"), record))
+	require.Equal(t, []string{deep}, synced)
+
+	synced = nil
+	link := filepath.Join(dir, "link.db")
+	if err := os.Symlink(filepath.Join(deep, "target.db"), link); err != nil {
+		t.Skip(err)
+	}
+	require.NoError(t, create(link, record))
+	require.Equal(t, []string{deep}, synced)
+
+	fail := func(string) error { return fs.ErrInvalid }
+	require.ErrorIs(t, create(filepath.Join(dir, "unsure.db"), fail), fs.ErrInvalid)
+	require.ErrorIs(t, create(filepath.Join(dir, "new", "unsure.db"), fail), fs.ErrInvalid)
 }

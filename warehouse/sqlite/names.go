@@ -33,13 +33,16 @@ func tableOf(schema, name string) (table string, ok bool) {
 
 // ambiguous tells whether the name looks as if it had a schema, or like one of SQLite.
 func ambiguous(table string) bool {
-	return strings.Contains(table, between) || strings.HasPrefix(table, "sqlite_")
+	return strings.Contains(table, between) || strings.HasPrefix(table, reserved)
 }
+
+// reserved begins the names that SQLite keeps for itself.
+const reserved = "sqlite_"
 
 // prefix is what the tables of a schema begin with.
 func prefix(schema string) string {
-	if !ambiguous(schema) && !strings.HasSuffix(schema, "_") {
-		return schema + between
+	if plain := schema + between; !ambiguous(schema) && !strings.HasSuffix(schema, "_") && !strings.HasPrefix(plain, reserved) {
+		return plain
 	}
 	h := fnv.New32a()
 	h.Write([]byte(schema))
@@ -48,6 +51,16 @@ func prefix(schema string) string {
 		plain = strings.ReplaceAll(plain, between, "_")
 	}
 	return fmt.Sprintf("%s_%08x%s", strings.TrimSuffix(plain, "_"), h.Sum32(), between)
+}
+
+// lower is the name that SQLite holds to be the same as the other ones of a name.
+func lower(name string) string {
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			r += 'a' - 'A'
+		}
+		return r
+	}, name)
 }
 
 // quote makes an identifier of any name.

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -48,7 +47,7 @@ func (c *conn) keyOf(name string) (key string, err error) {
 		return nil
 	})
 	if err == nil && key == "" {
-		err = errors.New("there is no such table")
+		err = errNoTable
 	}
 	return key, err
 }
@@ -72,7 +71,11 @@ func (r *reader) read(q warehouse.Query) error {
 		if q.Limit > 0 {
 			limit = q.Limit
 		}
-		return r.run("> ?", []string{q.After}, limit)
+		condition := "> ?"
+		if q.After == "" { // a key may be empty as well
+			condition = ">= ?"
+		}
+		return r.run(condition, []string{q.After}, limit)
 	}
 	keys := slices.Compact(slices.Sorted(slices.Values(q.Keys)))
 	for _, some := range groups(keys) {
@@ -114,34 +117,46 @@ func (r *reader) row(s *sqlite3.Stmt) error {
 		}
 	}
 	for i, kind := range r.kinds {
-		r.values[i] = value(s, i, kind)
+		var ok bool
+		if r.values[i], ok = value(s, i, kind); !ok {
+			// It is not said of which row: a key is a value, and errors are logged.
+			return fmt.Errorf("the column %q holds %s, and a row has something else there, where typeof(%s) = '%s'",
+				r.columns[i], kind, quote(r.columns[i]), typeNames[s.ColumnType(i)])
+		}
 	}
 	r.stopped = r.f(r.values)
 	return r.stopped
 }
 
+// typeNames are what SQLite's typeof says.
+var typeNames = map[sqlite3.Datatype]string{
+	sqlite3.INTEGER: "integer", sqlite3.FLOAT: "real", sqlite3.TEXT: "text", sqlite3.BLOB: "blob",
+}
+
 // value is that of a column as a kind. Somebody else may have written what is none of
-// it: that is Null, unless nothing is lost.
-func value(s *sqlite3.Stmt, i int, kind warehouse.Kind) warehouse.Value {
+// it: ok is false then, unless nothing is lost. As NULL it would be lost where the row is
+// written again. A column of a type that we do not make has no values.
+func value(s *sqlite3.Stmt, i int, kind warehouse.Kind) (v warehouse.Value, ok bool) {
 	typ := s.ColumnType(i)
 	switch {
-	case typ == sqlite3.NULL, typ == sqlite3.BLOB:
+	case typ == sqlite3.NULL, kind == warehouse.Null:
+		return warehouse.Value{}, true
+	case typ == sqlite3.BLOB:
 	case kind == warehouse.String, kind == warehouse.JSON:
-		return warehouse.Value{Kind: kind, S: s.ColumnText(i)}
+		return warehouse.Value{Kind: kind, S: s.ColumnText(i)}, true
 	case kind == warehouse.Time && typ == sqlite3.TEXT:
-		if micros, ok := parseTime(s.ColumnText(i)); ok {
-			return warehouse.Value{Kind: kind, N: micros}
-		}
+		micros, ok := parseTime(s.ColumnText(i))
+		return warehouse.Value{Kind: kind, N: micros}, ok
 	case kind == warehouse.Int && typ == sqlite3.INTEGER:
-		return warehouse.IntValue(s.ColumnInt64(i))
+		return warehouse.IntValue(s.ColumnInt64(i)), true
 	case kind == warehouse.Bool && typ == sqlite3.INTEGER:
-		return warehouse.BoolValue(s.ColumnInt64(i) != 0)
+		n := s.ColumnInt64(i)
+		return warehouse.Value{Kind: kind, N: n}, n == 0 || n == 1
 	case kind == warehouse.Float && (typ == sqlite3.FLOAT || typ == sqlite3.INTEGER):
-		if f := s.ColumnFloat(i); !math.IsInf(f, 0) {
-			return warehouse.FloatValue(f)
-		}
+		f := s.ColumnFloat(i)
+		return warehouse.FloatValue(f), !math.IsInf(f, 0)
 	}
-	return warehouse.Value{}
+	return warehouse.Value{}, false
 }
 
 // Delete removes rows by the values of a column.

@@ -16,8 +16,8 @@ import (
 // change nothing afterwards. Several stores may use one file, in one process and in
 // many.
 type Store struct {
-	// Path is the file. It is created with its folder where it is missing. A relative
-	// one counts from the working directory at Open.
+	// Path is the file. It is created with its folder where it is missing; behind a link,
+	// without. A relative one counts from the working directory at Open.
 	Path string `json:"path"`
 
 	// NoSync keeps commits from waiting until the disk has them, which is a few

@@ -16,6 +16,8 @@ import (
 const maxColumns = 2000
 
 // Tables lists the tables of a schema, which in main are also those that others made.
+// Names that are taken by something else are tables without columns. All names are in
+// lower case, since SQLite does not tell others apart.
 func (t *Tx) Tables(ctx context.Context, schema string) (tables []warehouse.Table, err error) {
 	err = t.do(ctx, "list tables", func(c *conn) error {
 		tables, err = c.tables(schema)
@@ -24,26 +26,66 @@ func (t *Tx) Tables(ctx context.Context, schema string) (tables []warehouse.Tabl
 	return tables, err
 }
 
+// namesSQL lists what a table cannot be called, and whether it is a table that can be
+// written. Virtual tables have no root page. Triggers have names of their own.
+const namesSQL = "SELECT name, type = 'table' AND rootpage > 0 FROM main.sqlite_schema WHERE type IN ('table', 'view', 'index')"
+
 func (c *conn) tables(schema string) (tables []warehouse.Table, err error) {
-	var names []string
-	// Virtual tables have no root page.
-	err = c.rows("SELECT name FROM main.sqlite_schema WHERE type = 'table' AND rootpage > 0", nil, func(s *sqlite3.Stmt) error {
-		names = append(names, s.ColumnText(0))
+	writable := make(map[string]bool)
+	err = c.rows(namesSQL, nil, func(s *sqlite3.Stmt) error {
+		writable[s.ColumnText(0)] = s.ColumnBool(1)
 		return nil
 	})
-	for _, name := range names {
-		table, ok := tableOf(schema, name)
-		if err != nil || !ok {
+	if err != nil {
+		return nil, err
+	}
+	for name, writable := range writable {
+		var columns []warehouse.Column
+		table, ok := tableOf(schema, lower(name))
+		if !ok {
 			continue
 		}
-		var columns []warehouse.Column
-		if columns, err = c.columns(name); err == nil {
-			tables = append(tables, warehouse.Table{Name: table, Columns: columns})
+		if writable && name == lower(name) {
+			if columns, err = c.columns(name); err != nil {
+				return nil, err
+			}
+			for i := range columns {
+				columns[i].Name = lower(columns[i].Name)
+			}
 		}
+		tables = append(tables, warehouse.Table{Name: table, Columns: columns})
 	}
 	slices.SortFunc(tables, func(a, b warehouse.Table) int { return strings.Compare(a.Name, b.Name) })
-	return tables, err
+	return tables, nil
 }
+
+// targets are the kinds of the columns of tables that are written, by their names.
+type targets map[string]map[string]warehouse.Kind
+
+// target finds the kinds of a table, once a transaction and change of tables.
+func (c *conn) target(name string) (map[string]warehouse.Kind, error) {
+	if kinds := c.targets[name]; kinds != nil {
+		return kinds, nil
+	}
+	columns, err := c.columns(name)
+	if err != nil {
+		return nil, err
+	}
+	if len(columns) == 0 {
+		return nil, errNoTable
+	}
+	kinds := make(map[string]warehouse.Kind, len(columns))
+	for _, column := range columns {
+		kinds[lower(column.Name)] = column.Kind
+	}
+	if c.targets == nil {
+		c.targets = make(targets)
+	}
+	c.targets[name] = kinds
+	return kinds, nil
+}
+
+var errNoTable = errors.New("there is no such table")
 
 // columns are those of the table of that name in the file.
 func (c *conn) columns(name string) (columns []warehouse.Column, err error) {
@@ -58,10 +100,18 @@ func (c *conn) columns(name string) (columns []warehouse.Column, err error) {
 	return columns, err
 }
 
+// change is do for what changes tables.
+func (t *Tx) change(ctx context.Context, what string, f func(*conn) error) error {
+	return t.do(ctx, what, func(c *conn) error {
+		c.targets = nil
+		return f(c)
+	})
+}
+
 // Create makes a table.
 func (t *Tx) Create(ctx context.Context, schema string, want warehouse.Table) error {
 	name := tableName(schema, want.Name)
-	return t.do(ctx, "create "+name, func(c *conn) error { return c.Exec(definition(name, want.Columns)) })
+	return t.change(ctx, "create "+name, func(c *conn) error { return c.Exec(definition(name, want.Columns)) })
 }
 
 // definition is the statement that makes a table, in the form in which SQLite keeps it.
@@ -86,7 +136,7 @@ func definition(name string, columns []warehouse.Column) string {
 // column.
 func (t *Tx) AddColumns(ctx context.Context, schema, name string, columns []warehouse.Column) error {
 	name = tableName(schema, name)
-	return t.do(ctx, "add columns to "+name, func(c *conn) error {
+	return t.change(ctx, "add columns to "+name, func(c *conn) error {
 		whole, err := c.widened(name, columns)
 		if err != nil {
 			return err
@@ -168,8 +218,49 @@ func (c *conn) define(name string, columns []warehouse.Column) (err error) {
 // SwapColumn writes all rows of the table again.
 func (t *Tx) SwapColumn(ctx context.Context, schema, name, old, by string) error {
 	name = tableName(schema, name)
-	return t.do(ctx, "swap a column of "+name, func(c *conn) error {
-		return c.Exec(fmt.Sprintf("ALTER TABLE %[1]s DROP COLUMN %[2]s; ALTER TABLE %[1]s RENAME COLUMN %[3]s TO %[2]s",
-			table(name), quote(old), quote(by)))
-	})
+	return t.change(ctx, "swap a column of "+name, func(c *conn) error { return c.swap(name, old, by) })
+}
+
+// swap takes the indexes away that others made of the column, or it could not be dropped,
+// and makes them again of the new one.
+func (c *conn) swap(name, old, by string) error {
+	indexes, err := c.indexesOf(name, old)
+	if err != nil {
+		return err
+	}
+	for _, index := range indexes {
+		if err := c.Exec("DROP INDEX " + table(index.name)); err != nil {
+			return fmt.Errorf("drop the index %q: %w", index.name, err)
+		}
+	}
+	err = c.Exec(fmt.Sprintf("ALTER TABLE %[1]s DROP COLUMN %[2]s; ALTER TABLE %[1]s RENAME COLUMN %[3]s TO %[2]s",
+		table(name), quote(old), quote(by)))
+	if err != nil {
+		if text := err.Error(); strings.Contains(text, "error in view") || strings.Contains(text, "error in trigger") {
+			return fmt.Errorf("a view or trigger needs the column or is broken: drop it and make it again afterwards: %w", err)
+		}
+		return err
+	}
+	for _, index := range indexes {
+		if err := c.Exec(index.sql); err != nil {
+			return fmt.Errorf("make the index %q again: %w", index.name, withoutText(err))
+		}
+	}
+	return nil
+}
+
+type index struct{ name, sql string }
+
+// indexesOf are the indexes of a table that have the name of a column in their
+// definition, also within an expression or a condition. Those that only look like it are
+// made again for nothing.
+func (c *conn) indexesOf(name, column string) (all []index, err error) {
+	err = c.rows("SELECT name, sql FROM main.sqlite_schema WHERE type = 'index' AND sql IS NOT NULL AND tbl_name = ? COLLATE NOCASE",
+		[]string{name}, func(s *sqlite3.Stmt) error {
+			if i := (index{s.ColumnText(0), s.ColumnText(1)}); strings.Contains(lower(i.sql), lower(column)) {
+				all = append(all, i)
+			}
+			return nil
+		})
+	return all, err
 }

@@ -27,6 +27,9 @@ func (t *Tx) Write(ctx context.Context, schema, name string, rows warehouse.Rows
 	name = tableName(schema, name)
 	err = t.do(ctx, "write to "+name, func(c *conn) error {
 		w := writer{conn: c, name: name, rows: rows, columns: rows.Columns(), on: on}
+		if err := w.check(); err != nil {
+			return err
+		}
 		w.values = make([]warehouse.Value, len(w.columns))
 		if on == warehouse.Replace {
 			c.UpdateHook(w.count)
@@ -56,6 +59,25 @@ type writer struct {
 	size     int        // its rows
 	inserted int64
 	clock    clock
+}
+
+// check compares the columns with those of the table: SQLite would take a text for a
+// number, and where it does not, as for a key, it would be the fault of a row.
+func (w *writer) check() error {
+	kinds, err := w.conn.target(w.name)
+	if err != nil {
+		return err
+	}
+	for _, c := range w.columns {
+		kind, ok := kinds[lower(c.Name)]
+		if !ok {
+			return fmt.Errorf("there is no column %q", c.Name)
+		}
+		if kind != c.Kind {
+			return fmt.Errorf("the column %q holds %s, and the rows have %s", c.Name, kind, c.Kind)
+		}
+	}
+	return nil
 }
 
 // count is told of each row that is inserted or replaced, which the number of changes
@@ -205,6 +227,9 @@ func (w *writer) bind(at int) (bytes int, err error) {
 				}
 			}
 			continue
+		}
+		if v.Kind != w.columns[i].Kind {
+			return 0, fmt.Errorf("the column %q holds %s, and a row has %s", w.columns[i].Name, w.columns[i].Kind, v.Kind)
 		}
 		s.bound[n-1] = true
 		switch v.Kind {

@@ -33,7 +33,7 @@ func brokenWrites() []broken {
 				n = int64(r.Len())
 			}
 			return n, err
-		}), consequences: []string{"keys", "writes"}},
+		}), consequences: []string{"empty-key", "keys", "writes"}},
 		{rule: "replace", how: "counts what it replaces", setup: inserting(func(x *twistedTx, ctx context.Context, schema, table string, r *rows, on warehouse.Conflict) (int64, error) {
 			n, err := x.Tx.Write(ctx, schema, table, r, on)
 			if on == warehouse.Replace {
@@ -235,9 +235,23 @@ func brokenReads() []broken {
 				q.After = q.After[:len(q.After)-1] + string(q.After[len(q.After)-1]-1) + "\U0010ffff"
 			}
 			return read(ctx, schema, table, columns, q, f)
-		}), consequences: []string{"read-order"}},
+		}), consequences: []string{"empty-key", "read-order"}},
 		{rule: "read-pages", how: "knows no limit", setup: reading(func(read readFunc, ctx context.Context, schema, table string, columns []string, q warehouse.Query, f func([]warehouse.Value) error) error {
 			q.Limit = 0
+			return read(ctx, schema, table, columns, q, f)
+		}), consequences: []string{"empty-key"}},
+		{rule: "empty-key", how: "takes the beginning for a key", setup: reading(func(read readFunc, ctx context.Context, schema, table string, columns []string, q warehouse.Query, f func([]warehouse.Value) error) error {
+			if q.Keys == nil && q.After == "" {
+				q.After = "\x00" // behind the empty key and before all others
+			}
+			return read(ctx, schema, table, columns, q, f)
+		})},
+		{rule: "empty-key", how: "reads it with every page", setup: reading(func(read readFunc, ctx context.Context, schema, table string, columns []string, q warehouse.Query, f func([]warehouse.Value) error) error {
+			if q.Keys == nil {
+				if err := read(ctx, schema, table, columns, warehouse.Query{Keys: []string{""}}, f); err != nil {
+					return err
+				}
+			}
 			return read(ctx, schema, table, columns, q, f)
 		})},
 		{rule: "read-columns", how: "gives columns in the order of their names", setup: reading(func(read readFunc, ctx context.Context, schema, table string, columns []string, q warehouse.Query, f func([]warehouse.Value) error) error {

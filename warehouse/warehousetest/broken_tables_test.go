@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"testing"
 
 	"github.com/tributary-dev/analytics/warehouse"
 	"github.com/tributary-dev/analytics/warehouse/warehousetest"
@@ -36,7 +37,7 @@ func brokenSetups() []broken {
 		}), consequences: []string{"schemas"}},
 		{rule: "dialect", how: "is known after Open only", setup: store(func(s *twisted) {
 			opened := false
-			s.open = func() error { opened = true; return nil }
+			s.open = func() error { opened = true; return s.Store.Open(context.Background()) }
 			s.dialect = func(d warehouse.Dialect) warehouse.Dialect {
 				if !opened {
 					d.MaxRow = 4000
@@ -89,7 +90,7 @@ func brokenTables() []broken {
 		{rule: "tables", how: "does not sort", setup: listing(func(tables []warehouse.Table) []warehouse.Table {
 			slices.Reverse(tables)
 			return tables
-		})},
+		}), consequences: []string{"taken-names"}},
 		{rule: "tables", how: "takes a name for a pattern", setup: tx(func(x *twistedTx) {
 			x.tables = func(ctx context.Context, schema string) ([]warehouse.Table, error) {
 				return x.Tx.Tables(ctx, strings.ReplaceAll(schema, "sho_", "shop"))
@@ -127,6 +128,37 @@ func brokenTables() []broken {
 			}
 		})},
 		{rule: "long-names", how: "cuts names", setup: named(func(name string) string { return name[:min(len(name), 62)] })},
+		{rule: "names-of-databases", how: "has a prefix that the database keeps for itself", setup: tx(func(x *twistedTx) {
+			x.create = func(ctx context.Context, schema string, t warehouse.Table) error {
+				if schema == "sqlite" {
+					return errors.New("object name reserved for internal use: sqlite_orders")
+				}
+				return x.Tx.Create(ctx, schema, t)
+			}
+		})},
+		{rule: "names-of-databases", how: "leaves out what is temporary", setup: tx(func(x *twistedTx) {
+			x.tables = func(ctx context.Context, schema string) ([]warehouse.Table, error) {
+				if strings.HasPrefix(schema, "temp") {
+					return nil, nil
+				}
+				return x.Tx.Tables(ctx, schema)
+			}
+		})},
+		{rule: "taken-names", how: "looks at tables only", setup: listing(func(tables []warehouse.Table) []warehouse.Table {
+			return slices.DeleteFunc(tables, func(t warehouse.Table) bool { return len(t.Columns) == 0 })
+		})},
+		{rule: "taken-names", how: "takes a view for a table", setup: listing(func(tables []warehouse.Table) []warehouse.Table {
+			for i := range tables {
+				if len(tables[i].Columns) == 0 {
+					tables[i].Columns = []warehouse.Column{{Name: "id", Kind: warehouse.String}}
+				}
+			}
+			return tables
+		})},
+		{rule: "taken-names", how: "puts what is no table behind the tables", setup: listing(func(tables []warehouse.Table) []warehouse.Table {
+			slices.SortStableFunc(tables, func(a, b warehouse.Table) int { return min(len(b.Columns), 1) - min(len(a.Columns), 1) })
+			return tables
+		})},
 		{rule: "columns", how: "takes 999", setup: tx(func(x *twistedTx) {
 			x.create = func(ctx context.Context, schema string, t warehouse.Table) error {
 				if len(t.Columns) > 999 {
@@ -159,7 +191,7 @@ func brokenTables() []broken {
 // prefixing makes stores that have one schema only.
 func prefixing(between string) warehousetest.Setup {
 	const all = "main"
-	return tx(func(x *twistedTx) {
+	s := tx(func(x *twistedTx) {
 		x.tables = func(ctx context.Context, schema string) (tables []warehouse.Table, err error) {
 			list, err := x.Tx.Tables(ctx, all)
 			for _, t := range list {
@@ -190,6 +222,10 @@ func prefixing(between string) warehousetest.Setup {
 			return x.Tx.Delete(ctx, all, schema+between+table, column, values)
 		}
 	})
+	s.Take = func(_ *testing.T, s warehouse.Store, schema, name string) error {
+		return s.(*twisted).Take(all, schema+between+name)
+	}
+	return s
 }
 
 // remembering makes stores with prepared statements that know the kinds of columns, and

@@ -71,15 +71,9 @@ func brokenTransactions() []broken {
 			}
 		})},
 		{rule: "rollback-after-commit", how: "gives back a home that is somebody else's", setup: locking(func(x *twistedTx, lock chan struct{}) {
-			free := func() {
-				select {
-				case <-lock:
-				default:
-				}
-			}
-			x.commit = func(ctx context.Context) error { defer free(); return x.Tx.Commit(ctx) }
-			x.rollback = func() error { defer free(); return x.Tx.Rollback() }
-		})},
+			x.commit = func(ctx context.Context) error { defer unlock(lock); return x.Tx.Commit(ctx) }
+			x.rollback = func() error { defer unlock(lock); return x.Tx.Rollback() }
+		}), consequences: []string{"reopened"}},
 		{rule: "invisible", how: "commits every row at once", setup: hanging(func(x *twistedTx) {
 			x.write = func(ctx context.Context, schema, table string, r warehouse.Rows, on warehouse.Conflict) (int64, error) {
 				n, err := x.Tx.Write(ctx, schema, table, r, on)
@@ -88,7 +82,7 @@ func brokenTransactions() []broken {
 				}
 				return n, x.again(ctx)
 			}
-		}), consequences: []string{"cancelled", "close-early", "failed", "lock-handed-on", "rollback"}},
+		}), consequences: []string{"cancelled", "close-early", "failed", "lock-handed-on", "panic", "reopened", "rollback"}},
 		{rule: "again", how: "has a database for itself", setup: with(func(s *warehousetest.Setup) {
 			s.Again = func(t *testing.T, _ warehouse.Store) warehouse.Store { return s.New(t) }
 		}), more: true},
@@ -120,7 +114,21 @@ func locking(edit func(x *twistedTx, lock chan struct{})) warehousetest.Setup {
 			return tx, err
 		}
 		s.twist = func(x *twistedTx) { edit(x, s.shared.lock(x.home)) }
+		s.close = func() error {
+			if s.last != nil {
+				unlock(s.shared.lock(s.last.home))
+			}
+			return s.Store.Close()
+		}
 	})
+}
+
+// unlock frees a lock, whoever has it.
+func unlock(lock chan struct{}) {
+	select {
+	case <-lock:
+	default:
+	}
 }
 
 // beginning makes stores that begin in another way.
@@ -150,7 +158,7 @@ func brokenLocks() []broken {
 	return []broken{
 		{rule: "lock", how: "is none", setup: beginning(func(s *twisted, ctx context.Context, _ string) (warehouse.Tx, error) {
 			return s.Store.Begin(ctx, fmt.Sprint("nobody's ", s.shared.next()))
-		}), consequences: []string{"lock-handed-on", "rollback-after-commit"}, perhaps: []string{"loaders"}},
+		}), consequences: []string{"lock-handed-on", "reopened", "rollback-after-commit"}, perhaps: []string{"loaders"}},
 		{rule: "lock", how: "is not waited for", setup: beginning(func(s *twisted, ctx context.Context, home string) (warehouse.Tx, error) {
 			now, cancel := context.WithTimeout(ctx, time.Millisecond)
 			defer cancel()
@@ -159,10 +167,10 @@ func brokenLocks() []broken {
 				err = errors.New("the database is locked")
 			}
 			return tx, err
-		}), consequences: []string{"lock-handed-on", "rollback-after-commit"}, perhaps: []string{"loaders"}},
+		}), consequences: []string{"lock-handed-on", "reopened", "rollback-after-commit"}, perhaps: []string{"loaders"}},
 		{rule: "lock", how: "is waited for in any case", setup: beginning(func(s *twisted, _ context.Context, home string) (warehouse.Tx, error) {
 			return s.Store.Begin(context.Background(), home)
-		}), consequences: []string{"cancelled", "rollback-after-commit"}},
+		}), consequences: []string{"cancelled", "reopened", "rollback-after-commit"}},
 		{rule: "lock-handed-on", how: "comes after the snapshot", setup: beginning(func(s *twisted, ctx context.Context, home string) (warehouse.Tx, error) {
 			inner, err := s.Store.Begin(ctx, fmt.Sprint("nobody's ", s.shared.next()))
 			if err != nil {
@@ -212,7 +220,7 @@ func brokenErrors() []broken {
 				}
 				return x.Tx.Create(ctx, schema, t)
 			}
-		})},
+		}), consequences: []string{"taken-names"}},
 		{rule: "missing", how: "takes a name for a text", setup: tx(func(x *twistedTx) {
 			x.read = func(ctx context.Context, schema, table string, columns []string, q warehouse.Query, f func([]warehouse.Value) error) error {
 				if columns[len(columns)-1] == "missing" {
@@ -234,7 +242,7 @@ func brokenErrors() []broken {
 				return n, failed
 			}
 			x.rollback = func() error { return errors.Join(failed, x.Tx.Rollback()) }
-		})},
+		}), consequences: []string{"kinds", "kinds-of-values"}},
 		{rule: "no-values", how: "quotes the row", setup: inserting(func(x *twistedTx, ctx context.Context, schema, table string, r *rows, on warehouse.Conflict) (int64, error) {
 			n, err := x.Tx.Write(ctx, schema, table, r, on)
 			if err != nil && len(r.values) > 0 {
@@ -266,6 +274,56 @@ func brokenErrors() []broken {
 				}
 			}
 			return x.Tx.Write(ctx, schema, table, r, on)
+		})},
+		{rule: "panic", how: "makes an error of it", setup: tx(func(x *twistedTx) {
+			x.write = func(ctx context.Context, schema, table string, r warehouse.Rows, on warehouse.Conflict) (n int64, err error) {
+				defer func() {
+					if recover() != nil {
+						err = errors.New("there was a panic")
+					}
+				}()
+				return x.Tx.Write(ctx, schema, table, r, on)
+			}
+		})},
+		{rule: "panic", how: "makes a text of it", setup: tx(func(x *twistedTx) {
+			x.write = func(ctx context.Context, schema, table string, r warehouse.Rows, on warehouse.Conflict) (int64, error) {
+				defer func() {
+					if v := recover(); v != nil {
+						panic(fmt.Sprint(v))
+					}
+				}()
+				return x.Tx.Write(ctx, schema, table, r, on)
+			}
+		})},
+		{rule: "panic", how: "is never done with the rows", setup: hanging(func(x *twistedTx) {
+			writing := false
+			x.write = func(ctx context.Context, schema, table string, r warehouse.Rows, on warehouse.Conflict) (int64, error) {
+				writing = true
+				n, err := x.Tx.Write(ctx, schema, table, r, on)
+				writing = false
+				return n, err
+			}
+			x.rollback = func() error {
+				if writing {
+					return errors.New("the connection is busy")
+				}
+				return x.Tx.Rollback()
+			}
+		})},
+		{rule: "panic", how: "keeps the home", setup: hanging(func(x *twistedTx) {
+			writing := false
+			x.write = func(ctx context.Context, schema, table string, r warehouse.Rows, on warehouse.Conflict) (int64, error) {
+				writing = true
+				n, err := x.Tx.Write(ctx, schema, table, r, on)
+				writing = false
+				return n, err
+			}
+			x.rollback = func() error {
+				if writing {
+					return nil
+				}
+				return x.Tx.Rollback()
+			}
 		})},
 		{rule: "split", how: "changes the row", setup: storing(func(v warehouse.Value) warehouse.Value {
 			v.S = strings.Replace(v.S, "e1000000", "e1000", 1)
@@ -314,13 +372,53 @@ func brokenEnds() []broken {
 				return s.Store.Close()
 			}
 		})},
-		{rule: "close", how: "does nothing", setup: store(func(s *twisted) { s.close = func() error { return nil } })},
+		{rule: "close", how: "does nothing", setup: impatient(2*time.Second, func(s *twisted) { s.close = func() error { return nil } }),
+			consequences: []string{"reopened"}},
 		{rule: "close-early", how: "commits", setup: store(func(s *twisted) {
 			s.close = func() error {
 				if s.last != nil {
 					_ = s.last.Commit(context.Background())
 				}
 				return s.Store.Close()
+			}
+		}), consequences: []string{"reopened"}},
+		{rule: "reopened", how: "rolls back what it has now", setup: store(func(s *twisted) {
+			s.twist = func(x *twistedTx) { x.rollback = func() error { return s.last.Tx.Rollback() } }
+		})},
+		{rule: "reopened", how: "waits for a turn that nobody has", setup: impatient(2*time.Second, func(s *twisted) {
+			closed := false
+			s.close = func() error { closed = true; return s.Store.Close() }
+			s.twist = func(x *twistedTx) {
+				x.rollback = func() error {
+					if closed && s.last == x {
+						select {}
+					}
+					return x.Tx.Rollback()
+				}
+			}
+		}), consequences: []string{"close-early"}},
+		{rule: "reopened", how: "commits what it has now", setup: store(func(s *twisted) {
+			s.twist = func(x *twistedTx) {
+				x.commit = func(ctx context.Context) error { return s.last.Tx.Commit(ctx) }
+			}
+		})},
+		{rule: "reopened", how: "writes to what it has now", setup: store(func(s *twisted) {
+			s.twist = func(x *twistedTx) {
+				x.write = func(ctx context.Context, schema, table string, r warehouse.Rows, on warehouse.Conflict) (int64, error) {
+					return s.last.Tx.Write(ctx, schema, table, r, on)
+				}
+			}
+		})},
+		{rule: "reopened", how: "says that it has committed", setup: store(func(s *twisted) {
+			closed := false
+			s.close = func() error { closed = true; return s.Store.Close() }
+			s.twist = func(x *twistedTx) {
+				x.commit = func(ctx context.Context) error {
+					if err := x.Tx.Commit(ctx); err != nil && !closed {
+						return err
+					}
+					return nil
+				}
 			}
 		})},
 	}

@@ -20,8 +20,10 @@ import (
 // All methods may be called by several goroutines, those of a transaction by one at a
 // time.
 type Store struct {
-	db     *database
-	ctx    context.Context // ends with Close
+	db *database
+
+	// Of db.mu. What was begun in a ctx ends with it.
+	ctx    context.Context // from Open to Close
 	cancel context.CancelFunc
 }
 
@@ -49,6 +51,13 @@ func newStore(db *database) *Store {
 	return s
 }
 
+// session returns the ctx that ends with the next Close.
+func (s *Store) session() context.Context {
+	s.db.mu.Lock()
+	defer s.db.mu.Unlock()
+	return s.ctx
+}
+
 // Again returns another Store of the same database: a second loader, or the same one
 // after a restart. It works whether s is closed or not.
 func (s *Store) Again() *Store { return newStore(s.db) }
@@ -58,13 +67,33 @@ func (s *Store) Dialect() warehouse.Dialect {
 	return warehouse.Dialect{Name: "memory", Schema: "events"}
 }
 
-// Open does nothing.
-func (s *Store) Open(context.Context) error { return nil }
+// Open does nothing, but for a store that was closed: this one can be used again.
+func (s *Store) Open(context.Context) error {
+	s.db.mu.Lock()
+	defer s.db.mu.Unlock()
+	if s.ctx.Err() != nil {
+		s.ctx, s.cancel = context.WithCancel(context.Background())
+	}
+	return nil
+}
+
+// Take makes something in a schema that is no table, as a view would be: Tables has its
+// name without columns, and no table of that name can be made. It is an error if the
+// name is taken.
+func (s *Store) Take(schema, name string) error {
+	s.db.mu.Lock()
+	defer s.db.mu.Unlock()
+	if s.db.schemas[schema][name] != nil {
+		return fmt.Errorf("warehousetest: take %q.%q: the name is taken", schema, name)
+	}
+	s.db.put(schema, name, &table{})
+	return nil
+}
 
 // Begin starts a transaction. It works on the tables as they were when it got the home.
 func (s *Store) Begin(ctx context.Context, home string) (warehouse.Tx, error) {
-	lock := s.db.home(home)
-	if s.ctx.Err() != nil {
+	lock, session := s.db.home(home), s.session()
+	if session.Err() != nil {
 		return nil, errClosed
 	}
 	if err := ctx.Err(); err != nil {
@@ -74,18 +103,23 @@ func (s *Store) Begin(ctx context.Context, home string) (warehouse.Tx, error) {
 	case lock <- struct{}{}:
 	case <-ctx.Done():
 		return nil, fmt.Errorf("warehousetest: wait for another loader: %w", ctx.Err())
-	case <-s.ctx.Done():
+	case <-session.Done():
 		return nil, errClosed
 	}
-	tx := &memoryTx{store: s, lock: lock, base: s.db.snapshot()}
+	tx := &memoryTx{store: s, session: session, base: s.db.snapshot()}
 	tx.now = clone(tx.base)
+	tx.release = sync.OnceFunc(func() { <-lock })
+	tx.stop = context.AfterFunc(session, tx.release)
 	return tx, nil
 }
 
 var errClosed = errors.New("warehousetest: the store is closed")
 
-// Close ends all that waits in Begin. Transactions that are open can only be rolled back.
+// Close ends all that waits in Begin. Transactions that are open give their homes back
+// and can only be rolled back, also when the store was opened again.
 func (s *Store) Close() error {
+	s.db.mu.Lock()
+	defer s.db.mu.Unlock()
 	s.cancel()
 	return nil
 }
@@ -97,6 +131,14 @@ func (d *database) home(name string) chan struct{} {
 		d.homes[name] = make(chan struct{}, 1)
 	}
 	return d.homes[name]
+}
+
+// put sets a table. The caller has mu.
+func (d *database) put(schema, name string, t *table) {
+	if d.schemas[schema] == nil {
+		d.schemas[schema] = map[string]*table{}
+	}
+	d.schemas[schema][name] = t
 }
 
 func (d *database) snapshot() map[string]map[string]*table {
@@ -119,7 +161,7 @@ func clone(schemas map[string]map[string]*table) map[string]map[string]*table {
 // [json.RawMessage]. It is nil if there is no such table.
 func (s *Store) Rows(schema, table string) []map[string]any {
 	t := s.db.snapshot()[schema][table]
-	if t == nil {
+	if t == nil || !t.real() {
 		return nil
 	}
 	all := make([]map[string]any, 0, len(t.rows))

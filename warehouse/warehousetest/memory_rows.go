@@ -56,7 +56,7 @@ func (tx *memoryTx) Read(ctx context.Context, schema, name string, columns []str
 		return err
 	}
 	t := tx.sorted(schema, name)
-	if t == nil {
+	if t == nil || !t.real() {
 		return fmt.Errorf("warehousetest: read %q.%q: %w", schema, name, errNoTable)
 	}
 	index, err := t.index(columns...)

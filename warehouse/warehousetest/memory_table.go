@@ -19,13 +19,19 @@ type table struct {
 	mine    bool     // belongs to a transaction that may change it
 }
 
+// real tells whether it is a table, and not something else that has its name.
+func (t *table) real() bool { return len(t.columns) > 0 }
+
 // own returns a copy that may be changed.
 func (t *table) own() *table {
 	return &table{columns: slices.Clone(t.columns), rows: maps.Clone(t.rows), sorted: t.sorted, mine: true}
 }
 
-// behind returns the keys behind after, in byte order.
+// behind returns the keys behind after, in byte order; all if it is empty.
 func (t *table) behind(after string) []string {
+	if after == "" {
+		return t.sorted
+	}
 	i, found := slices.BinarySearch(t.sorted, after)
 	if found {
 		i++

@@ -183,3 +183,58 @@ func TestMemoryCloseEndsWaiting(t *testing.T) {
 		require.NoError(t, tx.Rollback())
 	})
 }
+
+func TestMemoryThatWasOpenedAgain(t *testing.T) {
+	s, before := inOrders(t)
+	require.NoError(t, s.Close())
+	_, err := s.Begin(t.Context(), "shop")
+	require.ErrorContains(t, err, "closed")
+	require.NoError(t, s.Open(t.Context()))
+	tx, err := s.Begin(t.Context(), "shop")
+	require.NoError(t, err)
+	require.ErrorContains(t, before.Commit(t.Context()), "closed")
+	require.NoError(t, before.Rollback())
+	_, err = tx.Write(t.Context(), "shop", "orders", &rows{everyKind, [][]warehouse.Value{fullRow("a")}}, warehouse.Keep)
+	require.NoError(t, err)
+	require.NoError(t, tx.Commit(t.Context()))
+	require.Len(t, s.Rows("shop", "orders"), 1)
+}
+
+func TestMemoryWithATakenName(t *testing.T) {
+	s, tx := inOrders(t)
+	require.NoError(t, tx.Rollback())
+	require.NoError(t, s.Take("shop", "view"))
+	require.NoError(t, s.Take("store", "view"))
+	require.ErrorContains(t, s.Take("shop", "orders"), "taken")
+	require.ErrorContains(t, s.Take("shop", "view"), "taken")
+	require.Nil(t, s.Rows("shop", "view"))
+	tx, err := s.Again().Begin(t.Context(), "shop")
+	require.NoError(t, err)
+	tables, err := tx.Tables(t.Context(), "shop")
+	require.NoError(t, err)
+	require.Equal(t, []warehouse.Table{{Name: "orders", Columns: everyKind}, {Name: "view"}}, tables)
+	err = tx.Read(t.Context(), "shop", "view", nil, warehouse.Query{}, func([]warehouse.Value) error { return nil })
+	require.ErrorContains(t, err, "no such table")
+	require.ErrorContains(t, tx.AddColumns(t.Context(), "shop", "view", everyKind), "no such table")
+	require.ErrorContains(t, tx.Commit(t.Context()), "broken")
+}
+
+type panicking struct{ rows }
+
+func (p *panicking) Row(i int, into []warehouse.Value) {
+	if i == 1 {
+		panic("a row")
+	}
+	p.rows.Row(i, into)
+}
+
+func TestMemoryDoesNotCommitAfterAPanic(t *testing.T) {
+	s, tx := inOrders(t)
+	require.PanicsWithValue(t, "a row", func() {
+		p := &panicking{rows{everyKind, [][]warehouse.Value{fullRow("a"), fullRow("b")}}}
+		_, _ = tx.Write(t.Context(), "shop", "orders", p, warehouse.Keep)
+	})
+	require.ErrorContains(t, tx.Commit(t.Context()), "panicked")
+	require.NoError(t, tx.Rollback())
+	require.Empty(t, s.Rows("shop", "orders"))
+}

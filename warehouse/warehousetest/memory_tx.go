@@ -12,23 +12,29 @@ import (
 
 // memoryTx is a transaction of a Store. It copies a table before its first change to it.
 type memoryTx struct {
-	store *Store
-	lock  chan struct{}                // of the home; nil when the transaction has ended
-	base  map[string]map[string]*table // as it found them
-	now   map[string]map[string]*table // as it leaves them
-	err   error                        // what broke it
+	store   *Store
+	session context.Context              // of the store
+	release func()                       // gives the home back, once
+	stop    func() bool                  // so that the end of the session does not
+	ended   bool                         // by Commit or Rollback
+	base    map[string]map[string]*table // as it found them
+	now     map[string]map[string]*table // as it leaves them
+	err     error                        // what broke it
 }
 
-var errEnded = errors.New("warehousetest: the transaction has ended")
+var (
+	errEnded    = errors.New("warehousetest: the transaction has ended")
+	errPanicked = errors.New("a call has panicked")
+)
 
 // ready tells whether the transaction can do something.
 func (tx *memoryTx) ready(ctx context.Context) error {
 	switch {
-	case tx.lock == nil:
+	case tx.ended:
 		return errEnded
 	case tx.err != nil:
 		return fmt.Errorf("warehousetest: the transaction is broken: %w", tx.err)
-	case tx.store.ctx.Err() != nil:
+	case tx.session.Err() != nil:
 		return errClosed
 	}
 	return ctx.Err()
@@ -38,7 +44,9 @@ func (tx *memoryTx) ready(ctx context.Context) error {
 func (tx *memoryTx) change(ctx context.Context, what, schema, name string, f func(*table) error) error {
 	err := tx.ready(ctx)
 	if err == nil {
+		tx.err = errPanicked // unless f returns
 		err = tx.changeTable(schema, name, f)
+		tx.err = nil
 	}
 	if err != nil && tx.err == nil {
 		tx.err = err
@@ -51,7 +59,7 @@ func (tx *memoryTx) change(ctx context.Context, what, schema, name string, f fun
 
 func (tx *memoryTx) changeTable(schema, name string, f func(*table) error) error {
 	t := tx.now[schema][name]
-	if t == nil {
+	if t == nil || !t.real() {
 		return errNoTable
 	}
 	if !t.mine {
@@ -96,7 +104,7 @@ func (tx *memoryTx) create(schema string, want warehouse.Table) error {
 		return err
 	}
 	if tx.now[schema][want.Name] != nil {
-		return errors.New("there is such a table already")
+		return errors.New("there is such a table already, or something else of that name")
 	}
 	if len(want.Columns) == 0 || want.Columns[0].Kind != warehouse.String {
 		return errors.New("the first column is no String")
@@ -139,6 +147,9 @@ func (tx *memoryTx) publish() error {
 	db := tx.store.db
 	db.mu.Lock()
 	defer db.mu.Unlock()
+	if tx.session.Err() != nil { // since Commit began
+		return errClosed
+	}
 	for schema, tables := range tx.now {
 		for name, t := range tables {
 			if t.mine && db.schemas[schema][name] != tx.base[schema][name] {
@@ -148,14 +159,10 @@ func (tx *memoryTx) publish() error {
 	}
 	for schema, tables := range tx.now {
 		for name, t := range tables {
-			if !t.mine {
-				continue
+			if t.mine {
+				t.mine = false
+				db.put(schema, name, t)
 			}
-			if db.schemas[schema] == nil {
-				db.schemas[schema] = map[string]*table{}
-			}
-			t.mine = false
-			db.schemas[schema][name] = t
 		}
 	}
 	return nil
@@ -169,8 +176,7 @@ func (tx *memoryTx) Rollback() error {
 
 // end gives the home back, once.
 func (tx *memoryTx) end() {
-	if tx.lock != nil {
-		<-tx.lock
-		tx.lock = nil
-	}
+	tx.ended = true
+	tx.stop()
+	tx.release()
 }

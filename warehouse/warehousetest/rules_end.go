@@ -24,6 +24,11 @@ func endRules() []rule {
 			sentence: "Close ends a store whose transaction is open: nothing of it is committed, and its home is free for others when it was rolled back.",
 			test:     testCloseEarly,
 		},
+		{
+			name:     "reopened",
+			sentence: "Close gives back the homes of transactions that are open, and when the store was opened again they do nothing to it: Commit and Write fail, and Rollback ends no other transaction.",
+			test:     testReopened,
+		},
 	}
 }
 
@@ -156,22 +161,80 @@ func testCloseEarly(t *trial) {
 	other := s.again()
 	x := s.begin(home)
 	x.write(home, "orders", rowsOf(cols, row("b", 1, "text")), warehouse.Keep, 1)
+	if !s.closeUnder(x) {
+		x.giveUp()
+	}
+	other.look(func(x *tx) {
+		x.expect("after Close and Rollback", home, "orders", names(cols), warehouse.Query{}, row("a", 0, "text"))
+	})
+}
+
+// closeUnder closes the store of a transaction that is open, and tells whether it had to
+// end this for it: Close may wait.
+func (s *store) closeUnder(x *tx) (ended bool) {
 	closed := make(chan error, 1)
-	go func() { closed <- t.await(s.Close) }()
-	timer := time.NewTimer(t.brief())
+	go func() { closed <- s.t.await(s.Close) }()
+	timer := time.NewTimer(s.t.brief())
 	defer timer.Stop()
 	var err error
 	select {
 	case err = <-closed:
+	case <-timer.C:
 		x.giveUp()
-	case <-timer.C: // it may wait for the end of the transaction
-		x.giveUp()
-		err = <-closed
+		ended, err = true, <-closed
 	}
 	if err != nil {
-		t.errorf("Close while a transaction is open: %v", err)
+		s.t.errorf("Close while a transaction is open: %v", err)
 	}
-	other.look(func(x *tx) {
-		x.expect("after Close and Rollback", home, "orders", names(cols), warehouse.Query{}, row("a", 0, "text"))
+	return ended
+}
+
+// reopen opens a store that was closed, or another one if that cannot be done.
+func (s *store) reopen() *store {
+	if err := s.t.try("Open after Close", func() error { return s.Open(bg) }); err != nil {
+		return s.again()
+	}
+	return s
+}
+
+func testReopened(t *trial) {
+	rollback := func(x *tx, _ []warehouse.Column) error { return x.Rollback() }
+	t.reopened("Rollback before the next Begin", true, true, rollback)
+	t.reopened("Rollback", false, true, rollback)
+	t.reopened("Commit", false, false, func(x *tx, _ []warehouse.Column) error { return x.Commit(bg) })
+	t.reopened("Write", false, false, func(x *tx, cols []warehouse.Column) error {
+		return second(x.Write(bg, home, "orders", rowsOf(cols, row("later", 4, "text")), warehouse.Keep))
+	})
+}
+
+// reopened calls something of a transaction from before Close, early: before the next one
+// begins. It may return no error, or has to return one.
+func (t *trial) reopened(what string, early, may bool, call func(x *tx, cols []warehouse.Column) error) {
+	what += " of a transaction from before Close"
+	s := t.open()
+	cols := s.filled("orders", "a")
+	x := s.begin(home)
+	x.write(home, "orders", rowsOf(cols, row("before", 1, "text")), warehouse.Keep, 1)
+	ended := s.closeUnder(x)
+	s = s.reopen()
+	disturb := func() {
+		if err := t.try(what, func() error { return call(x, cols) }); err == nil && !may && !ended {
+			t.errorf("%s: no error", what)
+		}
+		x.giveUp()
+	}
+	if early {
+		disturb()
+	}
+	y := s.begin(home)
+	y.write(home, "orders", rowsOf(cols, row("b", 2, "text")), warehouse.Keep, 1)
+	if !early {
+		disturb()
+	}
+	s.again().waits(home, "after "+what)
+	y.write(home, "orders", rowsOf(cols, row("c", 3, "text")), warehouse.Keep, 1)
+	y.commit()
+	s.look(func(x *tx) {
+		x.expect("after "+what, home, "orders", names(cols), warehouse.Query{}, row("a", 0, "text"), row("b", 2, "text"), row("c", 3, "text"))
 	})
 }

@@ -2,6 +2,7 @@ package warehousetest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -30,6 +31,11 @@ func errorRules() []rule {
 			name:     "split",
 			sentence: "A row is stored as it is, or the database will never take it and the error is analytics.Split.",
 			test:     testSplit,
+		},
+		{
+			name:     "panic",
+			sentence: "A panic of Rows.Row arrives at the caller of Write; the transaction can be rolled back, which undoes all of it, and the next one is as good as any.",
+			test:     testPanic,
 		},
 	}
 }
@@ -107,7 +113,8 @@ func testFailed(t *trial) {
 	s.do(func(x *tx) { x.write(home, "orders", rowsOf(cols, row("b", 1, "text")), warehouse.Keep, 1) })
 }
 
-// mistakes are rows that a Destination does not write. A store may take them, or not.
+// mistakes are rows that a Destination does not write. What is not an error by another
+// rule a store may take, or not.
 func mistakes() []fault {
 	write := func(on warehouse.Conflict, columns []warehouse.Column, values ...[]warehouse.Value) func(x *tx) error {
 		return func(x *tx) error { return second(x.Write(bg, home, "every", rowsOf(columns, values...), on)) }
@@ -123,6 +130,7 @@ func mistakes() []fault {
 		{"a string that is no UTF-8", keyed("s", marker+"\xff"+marker)},
 		{"a JSON that is none", keyed("j:json", text(marker))},
 		{"a JSON with NUL", keyed("j:json", text(`"`+marker+`\u0000"`))},
+		{"a column of strings for one of numbers", write(warehouse.Keep, columns("id", "n"), row(marker, marker))},
 		{"a string for a number", keyed("n:int", marker)},
 		{"a string for a time", keyed("t:time", marker)},
 		{"a time far away", keyed("t:time", huge)},
@@ -167,5 +175,49 @@ func testSplit(t *trial) {
 			t.errorf("%s: the error is not analytics.Split, but %q", c.what, word)
 		}
 		x.rollback()
+	}
+}
+
+var errRow = errors.New("the rows are broken")
+
+func testPanic(t *trial) {
+	s := t.open()
+	cols := s.filled("orders", "a")
+	other := s.again()
+	for _, on := range []warehouse.Conflict{warehouse.Keep, warehouse.Replace} {
+		for _, c := range []struct{ rows, at int }{{1, 0}, {many, 0}, {many, many / 2}, {many, many - 1}} {
+			what := fmt.Sprintf("a panic at row %d of %d, %s", c.at, c.rows, conflict(on))
+			r := rowsOf(cols, manyRows(cols).values[:c.rows]...)
+			r.called = func(i int) {
+				if i == c.at {
+					panic(errRow)
+				}
+			}
+			x := s.begin(home)
+			x.write(home, "orders", rowsOf(cols, row("b", 1, "text")), warehouse.Keep, 1)
+			t.panics(what, func() error { return second(x.Write(bg, home, "orders", r, on)) })
+			x.rollback()
+			for _, one := range []*store{other, s} {
+				one.look(func(x *tx) {
+					x.expect("after "+what+" and Rollback", home, "orders", names(cols), warehouse.Query{}, row("a", 0, "text"))
+				})
+			}
+		}
+	}
+	s.do(func(x *tx) { x.write(home, "orders", manyRows(cols), warehouse.Keep, many) })
+}
+
+// panics wants that f panics with errRow.
+func (t *trial) panics(what string, f func() error) {
+	var arrived any
+	err := t.try(what, func() error {
+		defer func() { arrived = recover() }()
+		return f()
+	})
+	switch {
+	case arrived == nil:
+		t.errorf("%s: it does not arrive (error: %v)", what, err)
+	case arrived != any(errRow):
+		t.errorf("%s: it arrives as %v", what, arrived)
 	}
 }

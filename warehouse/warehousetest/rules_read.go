@@ -26,6 +26,11 @@ func readRules() []rule {
 			test:     testReadPages,
 		},
 		{
+			name:     "empty-key",
+			sentence: "A key may be empty: it is the first one, and a Query whose After is empty begins with it.",
+			test:     testEmptyKey,
+		},
+		{
 			name:     "read-columns",
 			sentence: "It gives the columns that are named, in that order.",
 			test:     testReadColumns,
@@ -138,6 +143,36 @@ func testReadPages(t *trial) {
 		t.sameKeys("after a key without a row", x.keys("orders", warehouse.Query{After: padded(101), Limit: 2}), want[51:53])
 		t.sameKeys("after all", x.keys("orders", warehouse.Query{After: "z"}), nil)
 		t.sameKeys("without a limit", x.keys("orders", warehouse.Query{After: padded(0)}), want[1:])
+	})
+}
+
+func testEmptyKey(t *trial) {
+	s := t.open()
+	cols := s.filled("orders", "b", "", "a")
+	s.do(func(x *tx) {
+		x.expect("all", home, "orders", names(cols), warehouse.Query{}, row("", 1, "text"), row("a", 2, "text"), row("b", 0, "text"))
+		for _, c := range []struct {
+			what string
+			q    warehouse.Query
+			want []string
+		}{
+			{"the first one", warehouse.Query{Limit: 1}, []string{""}},
+			{"the first two", warehouse.Query{Limit: 2}, []string{"", "a"}},
+			{"after the first letter", warehouse.Query{After: "a"}, []string{"b"}},
+			{"after what comes before all letters", warehouse.Query{After: "\x01"}, []string{"a", "b"}},
+			{"the empty key", warehouse.Query{Keys: []string{""}}, []string{""}},
+			{"the empty key and another one", warehouse.Query{Keys: []string{"", "b"}}, []string{"", "b"}},
+			{"another key", warehouse.Query{Keys: []string{"a"}}, []string{"a"}},
+		} {
+			t.sameKeys(c.what, x.keys("orders", c.q), c.want)
+		}
+		x.write(home, "orders", rowsOf(cols, row("", 3, "text")), warehouse.Keep, 0)
+		x.write(home, "orders", rowsOf(cols, row("", 4, "text")), warehouse.Replace, 0)
+	})
+	s.do(func(x *tx) {
+		x.expect("after Replace", home, "orders", names(cols), warehouse.Query{Limit: 1}, row("", 4, "text"))
+		x.delete(home, "orders", "id", 1, "")
+		t.sameKeys("after Delete", x.keys("orders", warehouse.Query{}), []string{"a", "b"})
 	})
 }
 

@@ -43,6 +43,9 @@ func (r *rule) try(t *testing.T, s Setup) (found []string, skipped string) {
 	if r.writers && s.OneWriter {
 		return nil, "the database has one transaction at a time"
 	}
+	if r.taking && s.Take == nil {
+		return nil, "Setup has no Take"
+	}
 	tr.run(r)
 	return tr.found, ""
 }

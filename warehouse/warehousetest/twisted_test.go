@@ -16,6 +16,9 @@ func memory() warehousetest.Setup {
 		Again: func(_ *testing.T, first warehouse.Store) warehouse.Store {
 			return first.(*warehousetest.Store).Again()
 		},
+		Take: func(_ *testing.T, s warehouse.Store, schema, name string) error {
+			return s.(*warehousetest.Store).Take(schema, name)
+		},
 	}
 }
 
@@ -200,6 +203,9 @@ func impatient(patience time.Duration, edit func(*twisted)) warehousetest.Setup 
 			s := &twisted{Store: f.Again(), shared: f.shared}
 			edit(s)
 			return s
+		},
+		Take: func(_ *testing.T, s warehouse.Store, schema, name string) error {
+			return s.(*twisted).Take(schema, name)
 		},
 	}, patience)
 }

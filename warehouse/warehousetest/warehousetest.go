@@ -20,6 +20,11 @@ type Setup struct {
 	// loader, or the same one after a restart. first may be closed.
 	Again func(t *testing.T, first warehouse.Store) warehouse.Store
 
+	// Take makes something in the database of s that is no table but has a name as tables
+	// have: a view, an index. The schema is there, and no transaction is open. Nil if
+	// there is no such thing.
+	Take func(t *testing.T, s warehouse.Store, schema, name string) error
+
 	// OneWriter says that the database has one transaction at a time, so that loaders of
 	// different homes wait for each other.
 	OneWriter bool
@@ -93,6 +98,7 @@ type rule struct {
 	name     string
 	sentence string
 	writers  bool // needs two transactions at a time
+	taking   bool // needs Setup.Take
 	test     func(*trial)
 }
 
@@ -103,7 +109,7 @@ func rules() []rule {
 		name:     "setup",
 		sentence: "A Setup has New and Again, and skips only rules that exist, each with a reason.",
 		test:     testSetup,
-	}}, openRules(), tableRules(), nameRules(), valueRules(), sizeRules(), writeRules(), readRules(),
+	}}, openRules(), tableRules(), nameRules(), valueRules(), sizeRules(), writeRules(), kindRules(), readRules(),
 		transactionRules(), lockRules(), errorRules(), endRules())
 }
 

@@ -41,7 +41,7 @@ type broken struct {
 }
 
 func brokenOnes() []broken {
-	return slices.Concat(brokenSetups(), brokenTables(), brokenValues(), brokenWrites(), brokenReads(),
+	return slices.Concat(brokenSetups(), brokenTables(), brokenValues(), brokenWrites(), brokenKinds(), brokenReads(),
 		brokenTransactions(), brokenLocks(), brokenErrors(), brokenEnds())
 }
 
