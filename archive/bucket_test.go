@@ -23,6 +23,7 @@ type memory struct {
 	files map[string][]byte
 	down  error
 	loses bool // answers are lost: what was asked for is done
+	onPut func(key string)
 }
 
 func newMemory() *memory { return &memory{files: make(map[string][]byte)} }
@@ -41,6 +42,9 @@ func (m *memory) Put(_ context.Context, key string, r io.Reader, o archive.PutOp
 		return archive.ErrExists
 	}
 	m.files[key] = raw
+	if m.onPut != nil {
+		m.onPut(key)
+	}
 	if m.loses {
 		return errDown
 	}

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -46,6 +48,9 @@ func (d *Destination) Translate(e *analytics.Event) ([]analytics.Item, error) {
 	if err != nil {
 		return nil, &analytics.InvalidError{Field: "message", Reason: "cannot be encoded"}
 	}
+	if e.MessageID == "" {
+		return nil, errNoID
+	}
 	return []analytics.Item{{Body: raw, Data: metaOf(raw, e.Type, e.MessageID, e.UserID, e.AnonymousID, e.Event)}}, nil
 }
 
@@ -58,12 +63,18 @@ func (d *Destination) TranslateRaw(h *analytics.Header, raw []byte) (analytics.I
 		}
 		raw = line.Bytes()
 	}
+	if h.MessageID == "" {
+		return analytics.Item{}, errNoID
+	}
 	m := metaOf(raw, h.Type, h.MessageID, h.UserID, h.AnonymousID, h.Event)
 	if m.seq, m.known = h.Seq, true; !h.AcceptedAt.IsZero() {
 		m.accepted = h.AcceptedAt.UnixMilli()
 	}
 	return analytics.Item{Body: raw, Data: m}, nil
 }
+
+// errNoID is said of what a plugin has made: nothing behind such a line could be read.
+var errNoID = &analytics.InvalidError{Field: "messageId", Reason: "is required"}
 
 // isObject tells whether JSON is an object without white space around it.
 func isObject(raw []byte) bool { return len(raw) > 2 && raw[0] == '{' && raw[len(raw)-1] == '}' }
@@ -198,8 +209,20 @@ func (d *Destination) writeParts() error {
 func (d *Destination) sourceOf(event []byte) string {
 	if d.SourceOf != nil {
 		if name := d.SourceOf(event); name != "" {
-			return name
+			return shortSource(name)
 		}
 	}
-	return cmp.Or(d.Source, defaultSource)
+	return shortSource(cmp.Or(d.Source, defaultSource))
+}
+
+// mostSource is the longest name of a source. Each unfinished file has one in the note.
+const mostSource = 200
+
+// shortSource is the name, or the front of a long one with a hash of the whole.
+func shortSource(name string) string {
+	if len(name) <= mostSource {
+		return name
+	}
+	sum := sha256.Sum256([]byte(name))
+	return strings.ToValidUTF8(name[:mostSource-33], "") + "~" + hex.EncodeToString(sum[:16])
 }

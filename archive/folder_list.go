@@ -58,10 +58,13 @@ func (f *Folder) Delete(_ context.Context, key string) error {
 	if err != nil {
 		return err
 	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := os.Remove(path); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
 		return fmt.Errorf("archive: %w", err)
 	}
-	return nil
+	return f.syncFolders(filepath.Dir(path)) // what was erased is not to come back with the power
 }
 
 // List yields the files, folder by folder.

@@ -1,13 +1,16 @@
 package archive
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
+	"unicode/utf8"
 
 	"github.com/tributary-dev/analytics"
 )
@@ -26,6 +29,10 @@ type Forgotten struct {
 	// Searched are the files that were read: those of which the manifest could not tell
 	// that they have nothing of whom.
 	Searched int `json:"searched"`
+
+	// Unread are manifests and files that could not be read, at most 1,000: somebody may
+	// still be in them.
+	Unread []string `json:"unread,omitempty"`
 
 	// Events is how many were erased.
 	Events int64 `json:"events"`
@@ -47,42 +54,78 @@ type ForgottenFile struct {
 // alias calls that name it as the former id. Files in which there are some are written
 // again without them, under the same key; the others are not touched. A manifest says so
 // while its file is written. If Forget ends early, run it again for the same people: it
-// finishes what it has begun. A file that cannot be read is an error.
+// finishes what it has begun. A file that cannot be read is an error behind all others. One
+// Forget runs at a time, of this process or another: two bring back what the other erased.
 //
 // Copies that the bucket keeps of older versions are its operator's.
 func (a *Archive) Forget(ctx context.Context, who ...Identity) (Forgotten, error) {
 	var report Forgotten
-	f := forget{a: a, users: make(map[string]bool), visitors: make(map[string]bool)}
+	f := forget{a: a, users: make(map[string]bool), visitors: make(map[string]bool), parts: make(map[string]bool)}
 	for i, w := range who {
 		if w == (Identity{}) {
 			return report, &analytics.InvalidError{Field: fmt.Sprintf("who[%d]", i), Reason: "has neither UserID nor AnonymousID"}
 		}
-		f.users[w.UserID], f.visitors[w.AnonymousID] = true, true
+		f.users[storedText(w.UserID)], f.visitors[storedText(w.AnonymousID)] = true, true
 	}
 	delete(f.users, "")
 	delete(f.visitors, "")
 	if len(who) == 0 {
 		return report, nil
 	}
-	places, err := a.places(ctx, &Query{}, func(err error) bool { f.damaged = err; return false })
-	if errors.Is(err, errEnough) {
-		err = f.damaged
+	if err := f.unfinished(); err != nil { // before what is finished: they may become that meanwhile
+		return report, err
 	}
+	places, err := a.places(ctx, &Query{}, func(err error) bool { return f.unread(&report, err) })
 	for i := 0; i < len(places) && err == nil; i++ {
-		err = f.file(ctx, places[i].manifest, &report)
+		if err = f.file(ctx, places[i].manifest, &report); f.unread(&report, err) {
+			err = nil
+		}
 	}
-	if err == nil {
-		var sound, damaged []string
-		sound, damaged, err = a.parts()
-		report.Parts = len(sound) + len(damaged)
+	err = cmp.Or(err, f.unfinished())
+	report.Parts = len(f.parts)
+	return report, errors.Join(append(f.damaged, err)...)
+}
+
+// unfinished collects the names of unfinished files.
+func (f *forget) unfinished() error {
+	sound, damaged, err := f.a.parts()
+	for _, name := range slices.Concat(sound, damaged) {
+		f.parts[name] = true
 	}
-	return report, err
+	return err
+}
+
+// unread notes that a file is damaged, which is no reason to leave somebody in the others;
+// false if err is another one.
+func (f *forget) unread(report *Forgotten, err error) bool {
+	const most, mostErrors = 1000, 20
+	var bad *fault
+	if !errors.As(err, &bad) {
+		return false
+	}
+	if len(report.Unread) < most {
+		report.Unread = append(report.Unread, bad.key)
+	}
+	if len(f.damaged) < mostErrors {
+		f.damaged = append(f.damaged, err)
+	}
+	return true
+}
+
+// storedText is an id as it stands in lines: the encoder writes U+FFFD for each byte that
+// is no UTF-8.
+func storedText(id string) string {
+	if utf8.ValidString(id) {
+		return id
+	}
+	return string([]rune(id))
 }
 
 type forget struct {
 	a               *Archive
 	users, visitors map[string]bool
-	damaged         error // a manifest
+	parts           map[string]bool // unfinished, by name
+	damaged         []error
 }
 
 func (f *forget) mayBeIn(m *Manifest) bool {

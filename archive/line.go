@@ -61,7 +61,10 @@ func timeOf(raw string) time.Time {
 	if err != nil {
 		return time.Time{}
 	}
-	return t.UTC()
+	if t = t.UTC(); t.Year() < 1 || t.Year() > 9999 { // by its zone; a manifest could not say it
+		return time.Time{}
+	}
+	return t
 }
 
 // parseMillis reads a time as the encoder writes it.

@@ -80,11 +80,11 @@ func TestPathPart(t *testing.T) {
 func TestTranslateRawRefusesWhatIsNoObject(t *testing.T) {
 	d := &archive.Destination{}
 	for _, raw := range []string{"", "17", "[1]", `"x"`, "{", "{}x", "{\n"} {
-		_, err := d.TranslateRaw(&analytics.Header{}, []byte(raw))
+		_, err := d.TranslateRaw(&analytics.Header{MessageID: "m"}, []byte(raw))
 		var invalid *analytics.InvalidError
 		require.ErrorAs(t, err, &invalid, raw)
 	}
-	it, err := d.TranslateRaw(&analytics.Header{}, []byte("{\r\n\"a\": [1,\n2] }\n"))
+	it, err := d.TranslateRaw(&analytics.Header{MessageID: "m"}, []byte("{\r\n\"a\": [1,\n2] }\n"))
 	require.NoError(t, err)
 	require.Equal(t, `{"a":[1,2]}`, string(it.Body))
 }

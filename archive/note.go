@@ -135,7 +135,9 @@ func (d *Destination) save() error {
 	if err != nil {
 		return fmt.Errorf("archive: %w", err)
 	}
-	raw = append(raw, content...)
+	if raw = append(raw, content...); len(raw) > mostNote-notePage { // nobody could read it
+		return errors.Join(errTooMuch, f.Close())
+	}
 	raw = append(raw, bytes.Repeat([]byte{'\n'}, notePage-len(raw)%notePage)...)
 	_, err = f.WriteAt(raw, 0)
 	if err == nil {
@@ -147,6 +149,11 @@ func (d *Destination) save() error {
 	d.turn, d.unsure = turn, false
 	return nil
 }
+
+var errTooMuch = errors.New("archive: there are too many unfinished files")
+
+// partNote is more than a part needs in the note, whatever its names are.
+const partNote = 600 + 6*(mostSource+400)
 
 // assure saves the note again where that has failed.
 func (d *Destination) assure() error {

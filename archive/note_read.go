@@ -53,7 +53,10 @@ func readSlot(fsys wal.FS, name string) (turn uint64, content []byte, err error)
 	if err != nil {
 		return 0, nil, err
 	}
-	raw, err := io.ReadAll(io.NewSectionReader(f, 0, min(size, mostNote)))
+	if size > mostNote {
+		return 0, nil, fmt.Errorf("the note of what is in unfinished files has %d bytes, the most is %d", size, mostNote)
+	}
+	raw, err := io.ReadAll(io.NewSectionReader(f, 0, size))
 	if err != nil {
 		return 0, nil, err
 	}

@@ -29,13 +29,11 @@ type Query struct {
 func (q *Query) file(m *Manifest) bool {
 	within := m.FirstReceived.IsZero() ||
 		(q.From.IsZero() || !m.LastReceived.Before(q.From)) && (q.To.IsZero() || m.FirstReceived.Before(q.To))
-	return within && allows(q.Sources, m.Source) &&
-		(len(q.Events) == 0 || m.MoreEvents || slices.ContainsFunc(q.Events, func(name string) bool { return m.Events[name] > 0 })) &&
-		(len(q.UserIDs) == 0 || slices.ContainsFunc(q.UserIDs, m.IDs.HasUser)) &&
-		(len(q.AnonymousIDs) == 0 || slices.ContainsFunc(q.AnonymousIDs, m.IDs.HasAnonymous))
+	return within && (len(q.Sources) == 0 || slices.ContainsFunc(q.Sources, func(name string) bool { return shortSource(name) == m.Source })) &&
+		(len(q.Events) == 0 || m.MoreEvents || slices.ContainsFunc(q.Events, func(name string) bool { return m.Events[storedText(name)] > 0 })) &&
+		(len(q.UserIDs) == 0 || slices.ContainsFunc(q.UserIDs, func(id string) bool { return m.IDs.HasUser(storedText(id)) })) &&
+		(len(q.AnonymousIDs) == 0 || slices.ContainsFunc(q.AnonymousIDs, func(id string) bool { return m.IDs.HasAnonymous(storedText(id)) }))
 }
-
-func allows[T comparable](list []T, v T) bool { return len(list) == 0 || slices.Contains(list, v) }
 
 // selector is a query that is asked of each event.
 type selector struct {
@@ -53,7 +51,7 @@ func (q *Query) selector() *selector {
 func setOf[T ~string](list []T) map[string]bool {
 	set := make(map[string]bool, len(list))
 	for _, s := range list {
-		set[string(s)] = true
+		set[storedText(string(s))] = true
 	}
 	return set
 }

@@ -78,18 +78,18 @@ func (a *Archive) Replay(ctx context.Context, q Query, to Target, o ReplayOption
 	if err := to.open(cancel); err != nil {
 		return done, err
 	}
-	r := replay{a: a, to: &to, s: q.selector(), o: o, start: time.Now(), done: Replayed{Last: o.From}}
+	r := replay{a: a, to: &to, s: q.selector(), o: o, done: Replayed{Last: o.From}}
 	err = errors.Join(r.run(ctx, &q), to.close(ctx))
 	r.done.Dropped = to.dropped.Load()
 	return r.done, err
 }
 
 type replay struct {
-	a     *Archive
-	to    *Target
-	s     *selector
-	o     ReplayOptions
-	start time.Time
+	a   *Archive
+	to  *Target
+	s   *selector
+	o   ReplayOptions
+	due time.Time // of the next event
 
 	done     Replayed
 	progress Progress
@@ -118,7 +118,7 @@ func (r *replay) run(ctx context.Context, q *Query) error {
 		}
 		if from.key == "" || p.compare(from) >= 0 {
 			skip := int64(0)
-			if p.key == from.key && m.SHA256 == r.o.From.SHA256 {
+			if p.key == from.key && m.SHA256 == r.o.From.SHA256 && !m.Rewriting { // then the file may be another already
 				skip = r.o.From.Line
 			}
 			if err := r.file(ctx, m, skip); err != nil {
@@ -167,7 +167,9 @@ func (r *replay) file(ctx context.Context, m *Manifest, skip int64) error {
 			}
 			r.since++
 		}
-		r.at = Checkpoint{m.FirstReceived, m.Key, m.SHA256, n}
+		if r.at = (Checkpoint{m.FirstReceived, m.Key, m.SHA256, n}); m.Rewriting {
+			r.at.SHA256 = ""
+		}
 		if r.since >= saveEvery {
 			return r.save(ctx)
 		}
@@ -193,13 +195,19 @@ func (r *replay) save(ctx context.Context) error {
 	return nil
 }
 
+// rateBurst is for how long a replay may be ahead of its rate, since no sleep is exact.
+const rateBurst = 10 * time.Millisecond
+
 // send gives an event to the client, when it is its turn and there is room.
 func (r *replay) send(ctx context.Context, line []byte) error {
 	if r.o.Rate > 0 {
-		due := r.start.Add(time.Duration(float64(r.sent) / float64(r.o.Rate) * float64(time.Second)))
-		if err := sleep(ctx, time.Until(due)); err != nil {
+		if earliest := time.Now().Add(-rateBurst); r.due.Before(earliest) { // what stood still is not made up for
+			r.due = earliest
+		}
+		if err := sleep(ctx, time.Until(r.due)); err != nil {
 			return err
 		}
+		r.due = r.due.Add(time.Duration(float64(time.Second) / float64(r.o.Rate)))
 	}
 	r.sent++
 	event := r.to.addressed(line)

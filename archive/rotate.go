@@ -81,6 +81,9 @@ func (d *Destination) room(ctx context.Context) error {
 			sealed += p.Bytes
 		}
 	}
+	if len(d.parts) > mostNote/2/partNote { // a batch may bring ten thousand more
+		return d.finish(ctx, func(*part) bool { return true })
+	}
 	if sealed < mostUnfinished*d.maxBytes() {
 		return nil
 	}
@@ -99,6 +102,10 @@ func (d *Destination) finish(ctx context.Context, chosen func(*part) bool) error
 		if !p.Sealed {
 			continue
 		}
+		if ctx.Err() != nil {
+			errs = append(errs, context.Cause(ctx))
+			break
+		}
 		err := d.place(ctx, p)
 		if errors.Is(err, errDamaged) {
 			err = d.putAside(p, err)
@@ -107,9 +114,6 @@ func (d *Destination) finish(ctx context.Context, chosen func(*part) bool) error
 			err = d.remove(p)
 		}
 		errs = append(errs, err)
-		if ctx.Err() != nil {
-			break
-		}
 	}
 	return errors.Join(errs...)
 }

@@ -85,8 +85,8 @@ var errPaused = errors.New("the destination is paused")
 // flush waits until what was sent has an outcome at the target. Other destinations of a
 // client may take longer.
 func (t *Target) flush(ctx context.Context) error {
-	for {
-		short, cancel := context.WithTimeout(ctx, time.Second)
+	for wait := time.Second; ; wait = min(2*wait, time.Hour) { // a short one would never end beside live events
+		short, cancel := context.WithTimeout(ctx, wait)
 		err := t.client.Flush(short)
 		cancel()
 		var pending *analytics.PendingError
@@ -96,8 +96,8 @@ func (t *Target) flush(ctx context.Context) error {
 		if _, waits := pending.Destinations[t.name]; !waits {
 			return nil
 		}
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
+		if err := sleep(ctx, time.Second); err != nil { // Flush returns at once where the target waits for longer
+			return err
 		}
 	}
 }

@@ -41,6 +41,9 @@ func (cmd *archiveForget) Run(c *command) error {
 	if len(cmd.User)+len(cmd.Anonymous) == 0 {
 		return fmt.Errorf("%w: say who, with --user or --anonymous", errUsage)
 	}
+	if slices.Contains(cmd.User, "") || slices.Contains(cmd.Anonymous, "") {
+		return fmt.Errorf("%w: an id is empty", errUsage)
+	}
 	a, err := cmd.open()
 	if err != nil {
 		return err
@@ -133,6 +136,9 @@ func (o *forgottenJSON) print(c *command, yes bool) error {
 	}
 	c.printf("archive: %s %s in %s\n", what, count(o.Archive.Events, "event"), count(len(o.Archive.Files), "file"))
 	err := o.printFiles(c)
+	for _, key := range o.Archive.Unread {
+		c.printf("  %s cannot be read: they may still be in it\n", printable(key))
+	}
 	if o.Archive.Parts > 0 {
 		c.printf("  %s not looked into: stop the process that writes them, or let it erase, and run this again; remove damaged ones\n", count(o.Archive.Parts, "unfinished file"))
 	}

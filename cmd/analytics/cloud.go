@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 
 	"github.com/tributary-dev/analytics"
 )
@@ -27,7 +28,15 @@ var (
 
 // where names the endpoint.
 func (a *cloudAt) where() string {
-	return cmp.Or(a.Endpoint, "Segment, region "+cmp.Or(a.Region, "us"))
+	if a.Endpoint == "" {
+		return "Segment, region " + cmp.Or(a.Region, "us")
+	}
+	u, err := url.Parse(a.Endpoint)
+	if err != nil {
+		return "the endpoint"
+	}
+	u.RawQuery, u.Fragment = "", "" // which may be secret, as a password is
+	return u.Redacted()
 }
 
 // config is that of a client with nothing but the cloud mode, which waits in memory.

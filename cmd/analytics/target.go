@@ -25,7 +25,9 @@ type target struct {
 
 // target is the cloud mode.
 func (a *cloudAt) target(c *command) target {
-	return target{name: a.where(), integration: cloudName, refused: errUnauthorized, config: a.config(c)}
+	config := a.config(c)
+	config.MaxAge = neverTooOld
+	return target{name: a.where(), integration: cloudName, refused: errUnauthorized, config: config}
 }
 
 // warehouseTarget is a warehouse; a file of SQLite need not be there.

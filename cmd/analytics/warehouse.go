@@ -40,7 +40,8 @@ const (
 // databaseAt reads an address, which is never shown: it may have a password.
 func databaseAt(address string) (database, error) {
 	if path, ok := strings.CutPrefix(address, sqliteScheme); ok && path != "" {
-		return database{&sqlite.Store{Path: path}, address, path}, nil
+		name, _, _ := strings.Cut(address, "?") // behind which there may be a key
+		return database{&sqlite.Store{Path: path}, name, path}, nil
 	}
 	if strings.HasPrefix(address, "postgres://") || strings.HasPrefix(address, "postgresql://") {
 		cfg, err := pgconn.ParseConfig(address)
