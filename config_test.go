@@ -301,6 +301,7 @@ func TestConfigNegativeFlushIntervalWaitsForNothing(t *testing.T) {
 		client := start(t, analytics.Config{Destinations: []analytics.Destination{d}, FlushInterval: -1, Logger: quiet})
 		require.NoError(t, client.Track(t.Context(), analytics.Track{UserID: "u", Event: "E"}))
 		time.Sleep(20 * time.Millisecond) // a spool takes 5 to have it
+		synctest.Wait()
 		require.Equal(t, 1, delivered)
 		require.NoError(t, client.Close(t.Context()))
 	})
