@@ -37,7 +37,7 @@ func object(id, collection, properties string) string {
 // An event may bring more objects full of new keys than a load is read again for.
 func TestEventOfManyDynamicObjectsIsLoaded(t *testing.T) {
 	l := newLoading(t, nil)
-	l.load(event("m-1", "A", nested(12, 101)), event("m-2", "Good", `{"a":1}`))
+	l.load(event("m-1", "A", `{"o":`+nested(10, 101)+`}`), event("m-2", "Good", `{"a":1}`))
 	require.Len(t, l.table("a"), 1)
 	require.EqualValues(t, 1, l.table("good")[0]["a"])
 }
