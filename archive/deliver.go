@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -223,6 +221,5 @@ func shortSource(name string) string {
 	if len(name) <= mostSource {
 		return name
 	}
-	sum := sha256.Sum256([]byte(name))
-	return strings.ToValidUTF8(name[:mostSource-33], "") + "~" + hex.EncodeToString(sum[:16])
+	return strings.ToValidUTF8(name[:mostSource-33], "") + hashTail(name)
 }

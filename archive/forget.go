@@ -10,9 +10,9 @@ import (
 	"io"
 	"slices"
 	"time"
-	"unicode/utf8"
 
 	"github.com/tributary-dev/analytics"
+	"github.com/tributary-dev/analytics/internal/jsontext"
 )
 
 // An Identity is somebody whose events are to be erased: by either id.
@@ -65,7 +65,7 @@ func (a *Archive) Forget(ctx context.Context, who ...Identity) (Forgotten, error
 		if w == (Identity{}) {
 			return report, &analytics.InvalidError{Field: fmt.Sprintf("who[%d]", i), Reason: "has neither UserID nor AnonymousID"}
 		}
-		f.users[storedText(w.UserID)], f.visitors[storedText(w.AnonymousID)] = true, true
+		f.users[jsontext.Plain(w.UserID)], f.visitors[jsontext.Plain(w.AnonymousID)] = true, true
 	}
 	delete(f.users, "")
 	delete(f.visitors, "")
@@ -110,15 +110,6 @@ func (f *forget) unread(report *Forgotten, err error) bool {
 		f.damaged = append(f.damaged, err)
 	}
 	return true
-}
-
-// storedText is an id as it stands in lines: the encoder writes U+FFFD for each byte that
-// is no UTF-8.
-func storedText(id string) string {
-	if utf8.ValidString(id) {
-		return id
-	}
-	return string([]rune(id))
 }
 
 type forget struct {

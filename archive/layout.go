@@ -147,6 +147,11 @@ func pathPart(name string) string {
 	if b.Len() <= most {
 		return b.String()
 	}
+	return b.String()[:kept] + hashTail(name)
+}
+
+// hashTail stands for the end of a name that is too long: 33 bytes, made of all of it.
+func hashTail(name string) string {
 	sum := sha256.Sum256([]byte(name))
-	return b.String()[:kept] + "~" + hex.EncodeToString(sum[:16])
+	return "~" + hex.EncodeToString(sum[:16])
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/tributary-dev/analytics"
+	"github.com/tributary-dev/analytics/internal/jsontext"
 )
 
 // A Query selects events. What is empty selects all; what is given has to be met by each
@@ -29,10 +30,16 @@ type Query struct {
 func (q *Query) file(m *Manifest) bool {
 	within := m.FirstReceived.IsZero() ||
 		(q.From.IsZero() || !m.LastReceived.Before(q.From)) && (q.To.IsZero() || m.FirstReceived.Before(q.To))
-	return within && (len(q.Sources) == 0 || slices.ContainsFunc(q.Sources, func(name string) bool { return shortSource(name) == m.Source })) &&
-		(len(q.Events) == 0 || m.MoreEvents || slices.ContainsFunc(q.Events, func(name string) bool { return m.Events[storedText(name)] > 0 })) &&
-		(len(q.UserIDs) == 0 || slices.ContainsFunc(q.UserIDs, func(id string) bool { return m.IDs.HasUser(storedText(id)) })) &&
-		(len(q.AnonymousIDs) == 0 || slices.ContainsFunc(q.AnonymousIDs, func(id string) bool { return m.IDs.HasAnonymous(storedText(id)) }))
+	return within &&
+		anyOf(q.Sources, func(name string) bool { return shortSource(name) == m.Source }) &&
+		anyOf(q.Events, func(name string) bool { return m.MoreEvents || m.Events[jsontext.Plain(name)] > 0 }) &&
+		anyOf(q.UserIDs, func(id string) bool { return m.IDs.HasUser(jsontext.Plain(id)) }) &&
+		anyOf(q.AnonymousIDs, func(id string) bool { return m.IDs.HasAnonymous(jsontext.Plain(id)) })
+}
+
+// anyOf tells whether one of a list will do; an empty list asks for nothing.
+func anyOf(list []string, f func(string) bool) bool {
+	return len(list) == 0 || slices.ContainsFunc(list, f)
 }
 
 // selector is a query that is asked of each event.
@@ -51,7 +58,7 @@ func (q *Query) selector() *selector {
 func setOf[T ~string](list []T) map[string]bool {
 	set := make(map[string]bool, len(list))
 	for _, s := range list {
-		set[storedText(string(s))] = true
+		set[jsontext.Plain(string(s))] = true
 	}
 	return set
 }

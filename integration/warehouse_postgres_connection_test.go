@@ -19,6 +19,16 @@ func endPostgres(t *testing.T, s *postgres.Store) {
 	require.NotEqual(t, "0", n)
 }
 
+// keyOfAnother is a loader of another source that has written the key a into shop.orders,
+// and has not committed.
+func keyOfAnother(t *testing.T, s *postgres.Store) warehouse.Tx {
+	t.Helper()
+	held := beginPostgres(t, openPostgres(t, s.URL), "elsewhere")
+	_, err := held.Write(t.Context(), "shop", "orders", orderRows("a"), warehouse.Keep)
+	require.NoError(t, err)
+	return held
+}
+
 // postgresWaits returns when a loader waits for a lock. The server is asked as fast as it answers.
 func postgresWaits(t *testing.T, s *postgres.Store) {
 	t.Helper()
@@ -72,10 +82,7 @@ func TestPostgresCommitOfAFailedTransaction(t *testing.T) {
 func TestPostgresContextStopsTheServer(t *testing.T) {
 	s := newPostgres(t)
 	makeOrders(t, s)
-	other := openPostgres(t, s.URL)
-	held := beginPostgres(t, other, "elsewhere")
-	_, err := held.Write(t.Context(), "shop", "orders", orderRows("a"), warehouse.Keep)
-	require.NoError(t, err)
+	keyOfAnother(t, s)
 
 	x := beginPostgres(t, s, "shop")
 	ctx, cancel := context.WithCancel(t.Context())

@@ -182,10 +182,7 @@ func TestPostgresCloseEndsWhatWaitsForItsTurn(t *testing.T) {
 func TestPostgresCloseEndsAWrite(t *testing.T) {
 	s := newPostgres(t)
 	makeOrders(t, s)
-	other := openPostgres(t, s.URL)
-	held := beginPostgres(t, other, "elsewhere")
-	_, err := held.Write(t.Context(), "shop", "orders", orderRows("a"), warehouse.Keep)
-	require.NoError(t, err)
+	keyOfAnother(t, s)
 	x := beginPostgres(t, s, "shop")
 	done := make(chan error, 1)
 	go func() {

@@ -96,10 +96,7 @@ func requireWord(t *testing.T, want analytics.Word, err error) {
 func TestPostgresKeyThatTurnsUp(t *testing.T) {
 	s := newPostgres(t)
 	makeOrders(t, s)
-	other := openPostgres(t, s.URL)
-	held := beginPostgres(t, other, "elsewhere")
-	_, err := held.Write(t.Context(), "shop", "orders", orderRows("a"), warehouse.Keep)
-	require.NoError(t, err)
+	held := keyOfAnother(t, s)
 
 	x := beginPostgres(t, s, "shop")
 	done := make(chan error, 1)

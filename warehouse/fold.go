@@ -357,7 +357,7 @@ func formatObject(members map[string]string) string {
 	return string(append(b, '}'))
 }
 
-// cleanKey is a key that every database takes.
+// cleanKey is a key or an id that every database takes.
 func cleanKey(key string) string {
 	return strings.ReplaceAll(key, "\x00", string(utf8.RuneError))
 }

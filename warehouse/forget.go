@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/tributary-dev/analytics"
+	"github.com/tributary-dev/analytics/internal/jsontext"
 )
 
 // An Identity is somebody whose data is to be erased: by either id.
@@ -45,7 +45,7 @@ func (d *Destination) Forget(ctx context.Context, who ...Identity) (Forgotten, e
 		if w == (Identity{}) {
 			return report, &analytics.InvalidError{Field: fmt.Sprintf("who[%d]", i), Reason: "has neither UserID nor AnonymousID"}
 		}
-		users, visitors = addText(users, storedID(w.UserID)), addText(visitors, storedID(w.AnonymousID))
+		users, visitors = addText(users, cleanKey(jsontext.Plain(w.UserID))), addText(visitors, cleanKey(jsontext.Plain(w.AnonymousID)))
 	}
 	err := d.within(ctx, func(tx Tx) error {
 		schemas, err := d.schemas(ctx, tx)
@@ -78,15 +78,6 @@ func (d *Destination) schemas(ctx context.Context, tx Tx) ([]string, error) {
 		return nil
 	})
 	return schemas, err
-}
-
-// storedID is an id as it stands in tables: JSON takes each byte that is no UTF-8 for
-// U+FFFD, and databases take no NUL.
-func storedID(id string) string {
-	if strings.IndexByte(id, 0) < 0 && utf8.ValidString(id) {
-		return id
-	}
-	return cleanKey(string([]rune(id)))
 }
 
 func addText(list []string, s string) []string {

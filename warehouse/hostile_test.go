@@ -2,10 +2,10 @@ package warehouse_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -114,33 +114,8 @@ func TestRefusedEventsMakeNoTable(t *testing.T) {
 	require.Len(t, l.table("a"), 1)
 }
 
-// lossy is a store that has committed and says that it has not, once.
-type lossy struct {
-	*warehousetest.Store
-	lose bool
-}
-
-type lossyTx struct {
-	warehouse.Tx
-	s *lossy
-}
-
-func (s *lossy) Begin(ctx context.Context, home string) (warehouse.Tx, error) {
-	tx, err := s.Store.Begin(ctx, home)
-	return &lossyTx{tx, s}, err
-}
-
-func (tx *lossyTx) Commit(ctx context.Context) error {
-	err := tx.Tx.Commit(ctx)
-	if tx.s.lose {
-		tx.s.lose = false
-		return errors.New("connection lost")
-	}
-	return err
-}
-
 func TestRefusedEventsAreNamedAgain(t *testing.T) {
-	store := &lossy{Store: warehousetest.NewStore(), lose: true}
+	store := &failing{Store: warehousetest.NewStore(), commits: 1, made: true}
 	l := newLoading(t, func(d *warehouse.Destination) {
 		d.Store = store
 		d.Contracts = map[string]warehouse.Contract{"frozen": warehouse.Freeze}
@@ -192,20 +167,22 @@ func TestWhatIsNotSelectedIsKeptNowhere(t *testing.T) {
 
 // Schemas of sources with names as long as the number of a log are no logs.
 func TestPositionsOfSourcesAreKept(t *testing.T) {
-	name := strings.Repeat("s", 25)
-	set := func(d *warehouse.Destination) {
-		d.KeepSyncs = time.Millisecond
-		d.SourceOf = func([]byte) string { return name }
-	}
-	l := newLoading(t, set)
-	l.load(event("m-1", "A", `{}`))
-	time.Sleep(5 * time.Millisecond)
-	l.reopen(set)
-	l.load(event("m-2", "A", `{}`))
-	done, err := l.d.Forget(t.Context(), warehouse.Identity{UserID: "u-1"})
-	require.NoError(t, err)
-	require.EqualValues(t, 4, done.Rows())
-	require.Empty(t, l.store.Rows(name, "a"))
+	synctest.Test(t, func(t *testing.T) {
+		name := strings.Repeat("s", 25)
+		set := func(d *warehouse.Destination) {
+			d.KeepSyncs = time.Hour
+			d.SourceOf = func([]byte) string { return name }
+		}
+		l := newLoading(t, set)
+		l.load(event("m-1", "A", `{}`))
+		time.Sleep(2 * time.Hour)
+		l.reopen(set)
+		l.load(event("m-2", "A", `{}`))
+		done, err := l.d.Forget(t.Context(), warehouse.Identity{UserID: "u-1"})
+		require.NoError(t, err)
+		require.EqualValues(t, 4, done.Rows())
+		require.Empty(t, l.store.Rows(name, "a"))
+	})
 }
 
 // Ids are looked for as they stand in the tables.

@@ -75,7 +75,7 @@ func (l *loader) try(ctx context.Context, b *analytics.Batch, s *Sync) (failed *
 	defer work.release()
 	if next >= b.To && b.To > b.From { // the rows are there; what was refused is said once more
 		err = work.prepare(b.Items, b.From, func() error { work.take(); return nil })
-		work.name(failed)
+		work.tellRefused(failed)
 		return failed, err
 	}
 	s.Tables = make(map[string]int64)
@@ -115,12 +115,12 @@ func (l *loader) try(ctx context.Context, b *analytics.Batch, s *Sync) (failed *
 	}
 	undone = false
 	l.settle()
-	work.name(failed)
+	work.tellRefused(failed)
 	return failed, nil
 }
 
-// name says which events were refused.
-func (b *batch) name(failed *analytics.BatchError) {
+// tellRefused says which events were refused.
+func (b *batch) tellRefused(failed *analytics.BatchError) {
 	for i := range b.refused {
 		failed.Set(i, analytics.Permanent(errRefused))
 	}

@@ -323,10 +323,11 @@ func TestOrderDoesNotMatter(t *testing.T) {
 	}
 }
 
-// failing is a store whose next commits fail.
+// failing is a store whose next commits fail, or only say so.
 type failing struct {
 	*warehousetest.Store
 	commits int
+	made    bool // they are made all the same: the answer is lost
 }
 
 type failingTx struct {
@@ -341,6 +342,9 @@ func (s *failing) Begin(ctx context.Context, home string) (warehouse.Tx, error) 
 
 func (tx *failingTx) Commit(ctx context.Context) error {
 	if tx.s.commits--; tx.s.commits >= 0 {
+		if tx.s.made {
+			return errors.Join(errors.New("connection lost"), tx.Tx.Commit(ctx))
+		}
 		return errors.New("no room")
 	}
 	return tx.Tx.Commit(ctx)

@@ -12,6 +12,15 @@ import (
 
 const hexDigits = "0123456789abcdef"
 
+// Plain is s as AppendString writes it, when that is read again: each byte that is no UTF-8
+// is U+FFFD.
+func Plain(s string) string {
+	if utf8.ValidString(s) {
+		return s
+	}
+	return string([]rune(s))
+}
+
 // AppendString writes s as a JSON string. HTML is not escaped, and each byte that is no
 // UTF-8 becomes U+FFFD.
 func AppendString(b []byte, s string) []byte {

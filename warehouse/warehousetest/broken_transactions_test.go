@@ -296,30 +296,18 @@ func brokenErrors() []broken {
 			}
 		})},
 		{rule: "panic", how: "is never done with the rows", setup: hanging(func(x *twistedTx) {
-			writing := false
-			x.write = func(ctx context.Context, schema, table string, r warehouse.Rows, on warehouse.Conflict) (int64, error) {
-				writing = true
-				n, err := x.Tx.Write(ctx, schema, table, r, on)
-				writing = false
-				return n, err
-			}
+			panicked := x.panicked()
 			x.rollback = func() error {
-				if writing {
+				if *panicked {
 					return errors.New("the connection is busy")
 				}
 				return x.Tx.Rollback()
 			}
 		})},
 		{rule: "panic", how: "keeps the home", setup: hanging(func(x *twistedTx) {
-			writing := false
-			x.write = func(ctx context.Context, schema, table string, r warehouse.Rows, on warehouse.Conflict) (int64, error) {
-				writing = true
-				n, err := x.Tx.Write(ctx, schema, table, r, on)
-				writing = false
-				return n, err
-			}
+			panicked := x.panicked()
 			x.rollback = func() error {
-				if writing {
+				if *panicked {
 					return nil
 				}
 				return x.Tx.Rollback()

@@ -121,6 +121,18 @@ type twistedTx struct {
 	rollback func() error
 }
 
+// panicked tells, from now on, whether a Write has panicked.
+func (x *twistedTx) panicked() *bool {
+	panicked := new(bool)
+	x.write = func(ctx context.Context, schema, table string, r warehouse.Rows, on warehouse.Conflict) (int64, error) {
+		*panicked = true
+		n, err := x.Tx.Write(ctx, schema, table, r, on)
+		*panicked = false
+		return n, err
+	}
+	return panicked
+}
+
 type readFunc func(ctx context.Context, schema, table string, columns []string, q warehouse.Query, f func([]warehouse.Value) error) error
 
 func (x *twistedTx) Tables(ctx context.Context, schema string) ([]warehouse.Table, error) {
