@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -105,7 +106,11 @@ func (d *Destination) Deliver(ctx context.Context, b *analytics.Batch) error {
 		return err
 	}
 	d.plan(log, b, next, now)
-	if err := d.store(log, &position{max(b.To, next), now.UTC()}); err != nil {
+	err := d.store(log, &position{max(b.To, next), now.UTC()})
+	if errors.Is(err, errTooMuch) { // half of the batch beside nothing else may do
+		err = cmp.Or(d.finish(ctx, func(*part) bool { return true }), analytics.Split(err))
+	}
+	if err != nil {
 		return err
 	}
 	d.tidy(ctx, now)
@@ -166,7 +171,11 @@ func (d *Destination) part(log, source string, begin int64, now time.Time) *part
 // store writes the planned parts and then the note. Where a part cannot be written all is
 // as it was; behind that the batch is written, and the next try finds it so.
 func (d *Destination) store(log string, at *position) error {
-	if err := d.writeParts(); err != nil {
+	err := d.fits()
+	if err == nil {
+		err = d.writeParts()
+	}
+	if err != nil {
 		for _, p := range d.pending {
 			if p.undo(); p.Count == 0 {
 				delete(d.open, p.openKey())

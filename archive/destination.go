@@ -80,8 +80,10 @@ type Destination struct {
 	parts   []*part
 	open    map[partKey]*part // those that are written to
 	pending []*part           // of the batch that is being written
-	packers [2]*packer
-	aside   []error // one for each part that was put aside, until somebody is told
+
+	noteLimit int // zero: what a note may have
+	packers   [2]*packer
+	aside     []error // one for each part that was put aside, until somebody is told
 }
 
 var (

@@ -9,6 +9,9 @@ import (
 // UseFS puts the folder of parts on another file system.
 func (d *Destination) UseFS(fs wal.FS) { d.fs = fs }
 
+// LimitNote has the note hold little beside the positions.
+func (d *Destination) LimitNote(bytes int) { d.noteLimit = mostLogs*200 + bytes }
+
 // EachLine reads a file as Events does.
 var EachLine = func(raw []byte, key string, rawBytes int64) (n int, err error) {
 	err = eachLine(bytes.NewReader(raw), &Manifest{Key: key, RawBytes: rawBytes}, func(_ int64, line []byte, v *fields) error {

@@ -119,6 +119,40 @@ func TestManyLongSources(t *testing.T) {
 	require.Less(t, info.Size(), int64(4<<20))
 }
 
+// What the note cannot hold is refused before it is written, and halves of it are taken.
+func TestMoreSourcesThanTheNoteHolds(t *testing.T) {
+	m := newMemory()
+	d := open(t, &archive.Destination{Bucket: m, Dir: t.TempDir(), SourceOf: func(event []byte) string {
+		_, id, _ := strings.Cut(string(event), "m-")
+		return "s-" + id[:2]
+	}})
+	d.LimitNote(14_000)
+	var raws []string
+	for i := range 20 {
+		raws = append(raws, track(fmt.Sprintf("m-%02d", i), "u"))
+	}
+	err := deliver(t, d, 0, raws...)
+	word, _ := analytics.Classify(err)
+	require.Equal(t, analytics.WordSplit, word, "%v", err)
+	require.NoError(t, deliver(t, d, 0, raws[:10]...))
+	err = deliver(t, d, 10, raws[10:]...)
+	word, _ = analytics.Classify(err)
+	require.Equal(t, analytics.WordSplit, word, "beside the others there is no room")
+	require.NoError(t, deliver(t, d, 10, raws[10:]...), "which are finished now")
+	require.NoError(t, d.Rotate(t.Context()))
+	a, err := archive.Open(m, "")
+	require.NoError(t, err)
+	found := make(map[string]int)
+	for e, err := range a.Events(t.Context(), archive.Query{}) {
+		require.NoError(t, err)
+		found[e.MessageID]++
+	}
+	require.Len(t, found, 20)
+	for id, n := range found {
+		require.Equal(t, 1, n, id)
+	}
+}
+
 // copied is a copy of a folder, as another process would find it after a kill.
 func copied(t *testing.T, dir string) string {
 	t.Helper()

@@ -2,6 +2,7 @@ package archive
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -135,9 +136,7 @@ func (d *Destination) save() error {
 	if err != nil {
 		return fmt.Errorf("archive: %w", err)
 	}
-	if raw = append(raw, content...); len(raw) > mostNote-notePage { // nobody could read it
-		return errors.Join(errTooMuch, f.Close())
-	}
+	raw = append(raw, content...)
 	raw = append(raw, bytes.Repeat([]byte{'\n'}, notePage-len(raw)%notePage)...)
 	_, err = f.WriteAt(raw, 0)
 	if err == nil {
@@ -150,10 +149,26 @@ func (d *Destination) save() error {
 	return nil
 }
 
-var errTooMuch = errors.New("archive: there are too many unfinished files")
+var errTooMuch = errors.New("archive: too many sources and periods at a time")
 
-// partNote is more than a part needs in the note, whatever its names are.
-const partNote = 600 + 6*(mostSource+400)
+// fits refuses planned parts with which the note would be longer than it may be.
+func (d *Destination) fits() error {
+	const logs, one = mostLogs * 200, 700 // more than the positions need, and the numbers of a part
+	size := logs
+	add := func(p *part) { size += one + 6*(len(p.Source)+len(p.Prefix)+len(p.Folder)) } // JSON writes up to six bytes for one
+	for _, p := range d.parts {
+		add(p)
+	}
+	for _, p := range d.pending {
+		if p.before.count == 0 {
+			add(p)
+		}
+	}
+	if size > cmp.Or(d.noteLimit, mostNote-notePage) {
+		return errTooMuch
+	}
+	return nil
+}
 
 // assure saves the note again where that has failed.
 func (d *Destination) assure() error {

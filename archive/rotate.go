@@ -81,9 +81,6 @@ func (d *Destination) room(ctx context.Context) error {
 			sealed += p.Bytes
 		}
 	}
-	if len(d.parts) > mostNote/2/partNote { // a batch may bring ten thousand more
-		return d.finish(ctx, func(*part) bool { return true })
-	}
 	if sealed < mostUnfinished*d.maxBytes() {
 		return nil
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -33,6 +34,7 @@ type forgottenJSON struct {
 type warehouseErasedJSON struct {
 	Name   string           `json:"name"`
 	Source string           `json:"source"`
+	Done   bool             `json:"done"`
 	Tables map[string]int64 `json:"tables"` // rows; none without --yes, which would have to erase to know
 }
 
@@ -60,7 +62,7 @@ func (cmd *archiveForget) Run(c *command) error {
 		}
 		defer done()
 		w = opened
-		out.Warehouse = &warehouseErasedJSON{w.name, w.source, map[string]int64{}}
+		out.Warehouse = &warehouseErasedJSON{Name: w.name, Source: w.source, Tables: map[string]int64{}}
 	}
 	if cmd.Yes {
 		err = cmd.erase(ctx, a, w, &out)
@@ -92,18 +94,16 @@ func (cmd *archiveForget) erase(ctx context.Context, a *archive.Archive, w *open
 		inArchive = append(inArchive, archive.Identity{AnonymousID: id})
 		inWarehouse = append(inWarehouse, warehouse.Identity{AnonymousID: id})
 	}
-	if out.Archive, err = a.Forget(ctx, inArchive...); err != nil {
-		return err
-	}
-	if w != nil {
-		erased, err := w.Forget(ctx, inWarehouse...)
-		if err != nil {
-			return err
+	out.Archive, err = a.Forget(ctx, inArchive...)
+	if w != nil { // also where a file of the archive is damaged
+		erased, fault := w.Forget(ctx, inWarehouse...)
+		if fault == nil {
+			out.Warehouse.Tables, out.Warehouse.Done = erased.Tables, true
 		}
-		out.Warehouse.Tables = erased.Tables
+		err = errors.Join(err, fault)
 	}
-	out.Done = true
-	return nil
+	out.Done = err == nil
+	return err
 }
 
 // look finds the events of whom, by either id.
@@ -147,7 +147,7 @@ func (o *forgottenJSON) print(c *command, yes bool) error {
 		switch {
 		case !yes:
 			c.printf("would erase the rows of the same ids\n")
-		case !o.Done:
+		case !w.Done:
 			c.printf("nothing was erased\n")
 		default:
 			err = cmp.Or(err, w.print(c))

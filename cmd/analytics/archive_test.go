@@ -207,6 +207,28 @@ func TestForget(t *testing.T) {
 	require.Equal(t, "no files\n", analyze(t, "archive", "ls", dir).stdout)
 }
 
+// A damaged file is told, and keeps nobody in the other files and in the warehouse.
+func TestForgetBehindDamage(t *testing.T) {
+	dir := stored(t, visits()...)
+	db := "sqlite:" + filepath.Join(t.TempDir(), "shop.db")
+	require.Equal(t, exitFine, analyze(t, "warehouse", "sync", "--archive", dir, "--store", db, "--source", "shop", "--yes").code)
+	manifests, err := filepath.Glob(filepath.Join(dir, "archive", "_manifest", "*.json"))
+	require.NoError(t, err)
+	require.NotEmpty(t, manifests)
+	require.NoError(t, os.WriteFile(manifests[0], []byte("x"), 0o600))
+
+	r := analyze(t, "archive", "forget", dir, "--store", db, "--warehouse-source", "shop", "--user", "u1", "--yes", "--json")
+	require.Equal(t, exitFault, r.code)
+	out := jsonOf[forgottenJSON](t, r.stdout)
+	require.False(t, out.Done)
+	require.Len(t, out.Archive.Unread, 1)
+	require.True(t, out.Warehouse.Done)
+	require.EqualValues(t, 1, out.Warehouse.Tables["users"])
+	plain := analyze(t, "archive", "forget", dir, "--user", "u1", "--yes")
+	require.Equal(t, exitFault, plain.code)
+	require.Contains(t, plain.stdout, out.Archive.Unread[0]+" cannot be read")
+}
+
 // Files that a process still writes are not looked into, and that is no success.
 func TestForgetBesideAWriter(t *testing.T) {
 	dir := stored(t, visits()...)

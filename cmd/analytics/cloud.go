@@ -32,11 +32,10 @@ func (a *cloudAt) where() string {
 		return "Segment, region " + cmp.Or(a.Region, "us")
 	}
 	u, err := url.Parse(a.Endpoint)
-	if err != nil {
+	if err != nil || u.Host == "" {
 		return "the endpoint"
 	}
-	u.RawQuery, u.Fragment = "", "" // which may be secret, as a password is
-	return u.Redacted()
+	return u.Scheme + "://" + u.Host + u.Path // the user and the query may be secret, as a password is
 }
 
 // config is that of a client with nothing but the cloud mode, which waits in memory.
