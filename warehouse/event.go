@@ -271,19 +271,17 @@ func (b *batch) leaves(t *table, r *row, container int, w *walker) bool {
 	for i := range w.leaves {
 		l := &w.leaves[i]
 		at := t.columnOf(b.d, container, l.node)
-		if at == crowded && l.cell.kind != Null {
-			b.homeless(t, r, stray{l.node.rawPath(w.trie.prefix), l.cell.json()}, ColumnLimit)
-		}
 		if at < 0 {
-			if at == clashing && l.cell.kind != Null && !b.given(t, l) {
+			switch {
+			case l.cell.kind == Null:
+			case at == crowded:
+				b.homeless(t, r, stray{l.node.rawPath(w.trie.prefix), l.cell.json()}, ColumnLimit)
+			case at == clashing && !b.given(t, l):
 				b.noted = append(b.noted, Notice{Kind: ReservedName, Table: t.name, Column: l.node.path})
 			}
 			continue
 		}
-		v, c := l.cell, t.columns[at]
-		if v.kind == JSON {
-			v.text, _ = b.sift(t, l.node.path, v.text, nil)
-		}
+		c := t.columns[at]
 		if c.turn == t.turn {
 			if !b.careful {
 				return false
@@ -293,8 +291,11 @@ func (b *batch) leaves(t *table, r *row, container int, w *walker) bool {
 		if c.turn, c.cell = t.turn, int32(len(b.cells)); c.Kind == Null {
 			c.from = l.node
 		}
-		v.column = at
-		b.cells = append(b.cells, v)
+		b.cells = append(b.cells, l.cell)
+		v := &b.cells[c.cell]
+		if v.column = at; v.kind == JSON {
+			v.text, _ = b.sift(t, l.node.path, v.text, nil)
+		}
 	}
 	for _, s := range w.strays {
 		if b.d.loads(t, b.d.only, "") {
