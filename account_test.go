@@ -35,7 +35,7 @@ const schedules = 1000
 
 func TestPromiseAccountBalances(t *testing.T) {
 	n := schedules
-	if testing.Short() {
+	if testing.Short() || underRace {
 		n /= 10
 	}
 	for seed := range n {

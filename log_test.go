@@ -60,7 +60,13 @@ func TestMemoryLog(t *testing.T) {
 		return l
 	}
 	testLog(t, newLog)
-	t.Run("a model agrees", func(t *testing.T) { testLogModel(t, 2000, newLog) })
+	t.Run("a model agrees", func(t *testing.T) {
+		n := 2000
+		if underRace {
+			n = 300
+		}
+		testLogModel(t, n, newLog)
+	})
 }
 
 // testLog is what every eventLog has to pass.
