@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -204,7 +203,7 @@ func (f *forget) rewrite(ctx context.Context, m *Manifest, manifest string) erro
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	next := Manifest{
 		Version: manifestVersion, Key: m.Key, Source: m.Source, Compression: m.Compression, Log: m.Log, From: m.From, To: m.To,
-		Bytes: sum.n, RawBytes: left.rawBytes, SHA256: hex.EncodeToString(sum.hash.Sum(nil)), Erased: &now,
+		Bytes: sum.n, RawBytes: left.rawBytes, SHA256: sum.hex(), Erased: &now, Lost: m.Lost,
 	}
 	next.take(left)
 	return putManifest(ctx, f.a.bucket, manifest, &next, false)

@@ -34,6 +34,10 @@ type Manifest struct {
 	Bytes    int64 `json:"bytes"`
 	RawBytes int64 `json:"rawBytes"`
 
+	// Lost is how many further events there were, which the disk had damaged before the
+	// file was finished.
+	Lost int64 `json:"lost,omitempty"`
+
 	// SHA256 is that of the file, hexadecimal.
 	SHA256 string `json:"sha256"`
 
@@ -122,7 +126,7 @@ func parseManifest(raw []byte, prefix, key string) (*Manifest, error) {
 		return nil, errors.New("its log or range is not that of its file")
 	case !m.folderFits(strings.TrimPrefix(m.Key, prefix)), ext == "", m.Compression != compressionOf(ext):
 		return nil, errors.New("its source or compression is not that of its file")
-	case m.Count < 0, m.Bytes < 0, m.RawBytes < 0, err != nil, len(sum) != 32:
+	case m.Count < 0, m.Lost < 0, m.Bytes < 0, m.RawBytes < 0, err != nil, len(sum) != 32:
 		return nil, errors.New("its numbers cannot be")
 	}
 	return m, nil

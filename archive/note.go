@@ -92,6 +92,7 @@ func (d *Destination) load() error {
 		}
 	}
 	for _, name := range names { // parts that the note does not know were never promised
+		d.serial = max(d.serial, serialOf(name)) // nothing is written over what was put aside
 		known := slices.ContainsFunc(d.parts, func(p *part) bool { return p.File == name })
 		if isPart(name) && !known {
 			if err := d.fs.Remove(filepath.Join(d.dir, name)); err != nil {
@@ -120,6 +121,14 @@ func syncAbove(fsys wal.FS, dir string) {
 }
 
 func isPart(name string) bool { return strings.HasSuffix(name, partSuffix) }
+
+// serialOf is that of a part, put aside or not; zero of another file.
+func serialOf(name string) (serial uint64) {
+	if n, _ := fmt.Sscanf(name, "p-%d"+partSuffix, &serial); n != 1 {
+		return 0
+	}
+	return serial
+}
 
 // save writes the note. After an error nobody knows which one the next process finds, so
 // nothing may change before a further save has told: see assure.

@@ -3,6 +3,7 @@ package archive
 import (
 	"cmp"
 	"fmt"
+	"hash/crc32"
 	"path/filepath"
 	"time"
 )
@@ -24,6 +25,8 @@ type part struct {
 	Count    int64     `json:"count"`
 	Bytes    int64     `json:"bytes"`
 	RawBytes int64     `json:"rawBytes"`
+	Sum      uint32    `json:"crc32c,omitempty"` // of the first Bytes; zero: of a note that had none
+	Lost     int64     `json:"lost,omitempty"`   // events that were damaged: Count is without them
 	Sealed   bool      `json:"sealed,omitempty"` // nothing is added any more
 
 	stats   *stats  // nil: of an earlier process, it is read again
@@ -35,6 +38,7 @@ type part struct {
 type extent struct {
 	from, to             uint64
 	count, bytes, rawLen int64
+	sum                  uint32
 }
 
 // partKey finds the part of an event.
@@ -58,11 +62,12 @@ func (p *part) openKey() partKey { return partKey{p.Folder, p.Ext, p.Log} }
 func (p *part) end() int64 { return p.Begin + p.Layout.period() }
 
 func (p *part) save() {
-	p.before = extent{p.From, p.To, p.Count, p.Bytes, p.RawBytes}
+	p.before = extent{p.From, p.To, p.Count, p.Bytes, p.RawBytes, p.Sum}
 }
 
 func (p *part) undo() {
-	p.From, p.To, p.Count, p.Bytes, p.RawBytes = p.before.from, p.before.to, p.before.count, p.before.bytes, p.before.rawLen
+	b := &p.before
+	p.From, p.To, p.Count, p.Bytes, p.RawBytes, p.Sum = b.from, b.to, b.count, b.bytes, b.rawLen, b.sum
 	p.drop()
 }
 
@@ -78,10 +83,13 @@ func (d *Destination) write(p *part) (err error) {
 	if err != nil {
 		return fmt.Errorf("archive: %w", err)
 	}
-	end, raw := p.Bytes, p.RawBytes
+	end, raw, sum, summed := p.Bytes, p.RawBytes, p.Sum, p.summed()
 	members, err := d.compress(p)
 	for i := 0; i < len(members) && err == nil; i++ {
 		_, err = file.WriteAt(members[i].out.Bytes(), end)
+		if summed {
+			sum = crc32.Update(sum, castagnoli, members[i].out.Bytes())
+		}
 		end += int64(members[i].out.Len())
 		raw += members[i].raw
 	}
@@ -96,9 +104,12 @@ func (d *Destination) write(p *part) (err error) {
 	}
 	p.To = p.entries[len(p.entries)-1].seq + 1
 	p.Count += int64(len(p.entries))
-	p.Bytes, p.RawBytes = end, raw
+	p.Bytes, p.RawBytes, p.Sum = end, raw, sum
 	return nil
 }
+
+// summed tells whether Sum is that of its bytes: it goes on from the first.
+func (p *part) summed() bool { return p.Sum != 0 || p.Bytes == 0 }
 
 // commit counts the entries, now that the note has them.
 func (p *part) commit() {

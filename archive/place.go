@@ -3,33 +3,16 @@ package archive
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"io/fs"
 	"path/filepath"
-
-	"github.com/tributary-dev/analytics/internal/wal"
 )
 
+// errDamaged is of a part.
 var errDamaged = errors.New("archive: an unfinished file is damaged")
-
-// putAside keeps a part that cannot be read under another name, for people, who learn of
-// it at once and from the next Rotate or Close.
-func (d *Destination) putAside(p *part, why error) error {
-	name := filepath.Join(d.dir, p.File)
-	where := "kept in " + name + damagedSuffix
-	switch err := d.fs.Rename(name, name+damagedSuffix); {
-	case errors.Is(err, fs.ErrNotExist):
-		where = "gone"
-	case err != nil:
-		return fmt.Errorf("archive: %w", err)
-	}
-	d.log.Error("archive has a damaged unfinished file", "file", p.File, "events", p.Count, "where", where, "error", why)
-	d.aside = append(d.aside, fmt.Errorf("%w; its %d events are %s", why, p.Count, where))
-	return nil
-}
 
 // place puts a part and its manifest into the bucket. The manifest comes last: where it
 // is, the file was, though somebody may have been erased from it since.
@@ -39,21 +22,11 @@ func (d *Destination) place(ctx context.Context, p *part) error {
 	if there, err := d.placed(ctx, p); there || err != nil {
 		return err
 	}
-	file, err := d.fs.Open(filepath.Join(d.dir, p.File), false, false)
-	if err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("%w: %w", errDamaged, err)
-		}
-		return fmt.Errorf("archive: %w", err)
-	}
-	defer file.Close()
-	m, err := d.describe(p, file)
-	if err != nil {
-		return err
-	}
-	err = d.Bucket.Put(ctx, key, io.NewSectionReader(file, 0, p.Bytes), fileOptions(key, true))
-	if errors.Is(err, ErrExists) {
-		err = d.same(ctx, p, key)
+	m, err := d.describe(p, d.local(p))
+	if errors.Is(err, errDamaged) {
+		m, err = d.describedBefore(ctx, p, err)
+	} else if err == nil {
+		err = d.put(ctx, p, m)
 	}
 	if err != nil {
 		return err
@@ -81,49 +54,130 @@ func (d *Destination) placed(ctx context.Context, p *part) (bool, error) {
 	return false, nil
 }
 
-// same finds out whether a file that is there is the part: from an attempt before.
-func (d *Destination) same(ctx context.Context, p *part, key string) error {
-	o, err := d.Bucket.Stat(ctx, key)
+// put puts the file into the bucket. One that is there has no manifest, so nobody has read
+// it: it is the part, from a try before, or makes room for that.
+func (d *Destination) put(ctx context.Context, p *part, m *Manifest) error {
+	file, err := d.fs.Open(filepath.Join(d.dir, p.File), false, false)
 	if err != nil {
-		return fmt.Errorf("archive: %s: %w", key, err)
+		return fmt.Errorf("archive: %w", err)
 	}
-	if o.Size != p.Bytes {
-		return fmt.Errorf("archive: %s is there with %d bytes, and is to have %d", key, o.Size, p.Bytes)
+	defer file.Close()
+	content := io.NewSectionReader(file, 0, p.Bytes)
+	err = d.Bucket.Put(ctx, m.Key, content, fileOptions(m.Key, true))
+	if !errors.Is(err, ErrExists) {
+		return err
 	}
-	return nil
+	there, _, err := sumsOf(d.inBucket(ctx, m.Key))
+	if err != nil || there.n == m.Bytes && there.hex() == m.SHA256 {
+		return err
+	}
+	if _, err := content.Seek(0, io.SeekStart); err != nil {
+		return fmt.Errorf("archive: %w", err)
+	}
+	return d.Bucket.Put(ctx, m.Key, content, fileOptions(m.Key, false))
 }
 
-// describe makes the manifest of a part. It reads all of it: for the checksum, and where
-// an earlier process has written to it, for what is in it.
-func (d *Destination) describe(p *part, file wal.File) (*Manifest, error) {
-	if size, err := file.Size(); err != nil || size < p.Bytes {
-		if err == nil {
-			err = fmt.Errorf("%w: %s has %d bytes of %d", errDamaged, p.File, size, p.Bytes)
-		}
-		return nil, err
+// describedBefore looks for a damaged part in the bucket, where a try before may have put
+// it while it was sound. Without it, the damage is the error.
+func (d *Destination) describedBefore(ctx context.Context, p *part, damage error) (*Manifest, error) {
+	p.stats = nil // they are compared with the lines
+	m, err := d.describe(p, d.inBucket(ctx, p.key()))
+	if errors.Is(err, errDamaged) || errors.Is(err, ErrNotFound) {
+		err = damage
 	}
-	if p.stats == nil {
-		s := newStats()
-		err := eachLine(io.NewSectionReader(file, 0, p.Bytes), &Manifest{Key: p.key(), RawBytes: p.RawBytes}, func(_ int64, line []byte, v *fields) error {
-			s.addLine(line, v)
-			return nil
-		})
-		if err == nil && (s.count != p.Count || s.rawBytes != p.RawBytes) {
-			err = fmt.Errorf("there are %d events of %d", s.count, p.Count)
+	return m, err
+}
+
+// content opens the file of a part.
+type content func() (io.ReadCloser, error)
+
+func (d *Destination) inBucket(ctx context.Context, key string) content {
+	return func() (io.ReadCloser, error) {
+		r, err := d.Bucket.Get(ctx, key)
+		if err != nil {
+			return nil, fmt.Errorf("archive: %s: %w", key, err)
+		}
+		return r, nil
+	}
+}
+
+// local is the file on disk. One that is not there, or too short, is damaged.
+func (d *Destination) local(p *part) content {
+	return func() (io.ReadCloser, error) {
+		file, err := d.fs.Open(filepath.Join(d.dir, p.File), false, false)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("%w: %w", errDamaged, err)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%w: %s: %w", errDamaged, p.File, err)
+			return nil, fmt.Errorf("archive: %w", err)
 		}
-		p.stats = s
+		return struct {
+			io.Reader
+			io.Closer
+		}{io.NewSectionReader(file, 0, p.Bytes), file}, nil
 	}
-	sum := sha256.New()
-	if _, err := io.Copy(sum, io.NewSectionReader(file, 0, p.Bytes)); err != nil {
-		return nil, fmt.Errorf("archive: read %s: %w", p.File, err)
+}
+
+// describe makes the manifest of a part. It reads all of it: for the checksums, and where
+// an earlier process has written to it, for what is in it.
+func (d *Destination) describe(p *part, open content) (*Manifest, error) {
+	sum, crc, err := sumsOf(open)
+	switch {
+	case err != nil:
+		return nil, err
+	case sum.n != p.Bytes:
+		return nil, fmt.Errorf("%w: %s has %d bytes of %d", errDamaged, p.File, sum.n, p.Bytes)
+	case p.Sum != 0 && crc != p.Sum:
+		return nil, fmt.Errorf("%w: %s has other bytes than were written", errDamaged, p.File)
+	}
+	if p.stats == nil {
+		if p.stats, err = p.count(open); err != nil {
+			return nil, err
+		}
 	}
 	m := &Manifest{
 		Version: manifestVersion, Key: p.key(), Source: p.Source, Compression: compressionOf(p.Ext), Log: p.Log, From: p.From, To: p.To,
-		Bytes: p.Bytes, RawBytes: p.RawBytes, SHA256: hex.EncodeToString(sum.Sum(nil)),
+		Bytes: p.Bytes, RawBytes: p.RawBytes, SHA256: sum.hex(), Lost: p.Lost,
 	}
 	m.take(p.stats)
 	return m, nil
+}
+
+// count reads the lines.
+func (p *part) count(open content) (*stats, error) {
+	file, err := open()
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	s, from := newStats(), &watched{r: file}
+	err = eachLine(from, &Manifest{Key: p.key(), RawBytes: p.RawBytes}, func(_ int64, line []byte, v *fields) error {
+		s.addLine(line, v)
+		return nil
+	})
+	if from.err != nil {
+		return nil, fmt.Errorf("archive: read %s: %w", p.File, from.err)
+	}
+	if err == nil && (s.count != p.Count || s.rawBytes != p.RawBytes) {
+		err = fmt.Errorf("there are %d events of %d", s.count, p.Count)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", errDamaged, p.File, err)
+	}
+	return s, nil
+}
+
+// sumsOf reads a file for its checksums.
+func sumsOf(open content) (sum *summing, crc uint32, err error) {
+	file, err := open()
+	if err != nil {
+		return nil, 0, err
+	}
+	defer file.Close()
+	check := crc32.New(castagnoli)
+	sum = &summing{r: io.TeeReader(file, check), hash: sha256.New()}
+	if _, err := io.Copy(io.Discard, sum); err != nil {
+		return nil, 0, fmt.Errorf("archive: read: %w", err)
+	}
+	return sum, check.Sum32(), nil
 }

@@ -25,6 +25,10 @@ type Report struct {
 	Faults     []Fault `json:"faults,omitempty"`
 	MoreFaults int64   `json:"moreFaults,omitempty"`
 
+	// Lost is how many events the disk had damaged before their files were finished, by the
+	// manifests. What is in the files is sound.
+	Lost int64 `json:"lost,omitempty"`
+
 	// Parts are unfinished files beside a [Folder], which are no fault.
 	Parts int `json:"parts,omitempty"`
 }

@@ -13,6 +13,7 @@ import (
 const (
 	mostUnfinished = 16       // times MaxBytes, while the bucket takes nothing
 	mostStats      = 24 << 20 // bytes of what is remembered of parts
+	mostPlaced     = 64       // parts between two notes
 	damagedSuffix  = ".damaged"
 )
 
@@ -95,6 +96,7 @@ func (d *Destination) finish(ctx context.Context, chosen func(*part) bool) error
 		return err
 	}
 	var errs []error
+	var done []*part
 	for _, p := range slices.Clone(d.parts) {
 		if !p.Sealed {
 			continue
@@ -103,16 +105,29 @@ func (d *Destination) finish(ctx context.Context, chosen func(*part) bool) error
 			errs = append(errs, context.Cause(ctx))
 			break
 		}
-		err := d.place(ctx, p)
-		if errors.Is(err, errDamaged) {
-			err = d.putAside(p, err)
+		if err := d.settle(ctx, p); err != nil {
+			errs = append(errs, err)
+			continue
 		}
-		if err == nil {
-			err = d.remove(p)
+		if done = append(done, p); len(done) == mostPlaced {
+			errs = append(errs, d.remove(done))
+			done = nil
 		}
-		errs = append(errs, err)
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, d.remove(done))...)
+}
+
+// settle places a part, or what is sound in it.
+func (d *Destination) settle(ctx context.Context, p *part) error {
+	err := d.place(ctx, p)
+	if !errors.Is(err, errDamaged) {
+		return err
+	}
+	sound, err := d.salvage(p, err)
+	if err != nil || !sound {
+		return err
+	}
+	return d.place(ctx, p)
 }
 
 func (d *Destination) seal(chosen func(*part) bool) error {
@@ -125,13 +140,21 @@ func (d *Destination) seal(chosen func(*part) bool) error {
 	return d.assure()
 }
 
-// remove takes a part out of the note, then away.
-func (d *Destination) remove(p *part) error {
-	d.parts = slices.DeleteFunc(slices.Clone(d.parts), func(o *part) bool { return o == p })
-	if err := d.save(); err != nil {
-		return err
+// remove takes parts out of the note, then away.
+func (d *Destination) remove(parts []*part) error {
+	if len(parts) == 0 {
+		return nil
 	}
-	if err := d.fs.Remove(filepath.Join(d.dir, p.File)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	d.parts = slices.DeleteFunc(slices.Clone(d.parts), func(p *part) bool { return slices.Contains(parts, p) })
+	err := d.save()
+	for i := 0; i < len(parts) && err == nil; i++ {
+		err = d.removeFile(filepath.Join(d.dir, parts[i].File))
+	}
+	return err
+}
+
+func (d *Destination) removeFile(name string) error {
+	if err := d.fs.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("archive: %w", err)
 	}
 	return nil

@@ -117,6 +117,7 @@ func (v *verifier) file(ctx context.Context, p place) error {
 	v.report.Files++
 	v.report.Bytes += sum.n
 	v.report.Events += s.count
+	v.report.Lost += m.Lost
 	if err != nil {
 		return v.found(err)
 	}
@@ -155,7 +156,7 @@ func (v *verifier) compare(m *Manifest, s *stats, sum *summing) {
 	switch {
 	case sum.n != m.Bytes:
 		v.wrong(m.Key, "it has %d bytes, its manifest says %d", sum.n, m.Bytes)
-	case hex.EncodeToString(sum.hash.Sum(nil)) != m.SHA256:
+	case sum.hex() != m.SHA256:
 		v.wrong(m.Key, "its checksum is not that of its manifest")
 	}
 	for _, c := range []struct {
@@ -199,3 +200,6 @@ func (s *summing) Read(p []byte) (int, error) {
 	s.n += int64(n)
 	return n, err
 }
+
+// hex is the checksum of what was read.
+func (s *summing) hex() string { return hex.EncodeToString(s.hash.Sum(nil)) }
