@@ -14,7 +14,7 @@ func (d *Destination) LimitNote(bytes int) { d.noteLimit = mostLogs*200 + bytes 
 
 // EachLine reads a file as Events does.
 var EachLine = func(raw []byte, key string, rawBytes int64) (n int, err error) {
-	err = eachLine(bytes.NewReader(raw), &Manifest{Key: key, RawBytes: rawBytes}, func(_ int64, line []byte, v *fields) error {
+	_, err = eachLine(bytes.NewReader(raw), &Manifest{Key: key, RawBytes: rawBytes}, func(_ int64, line []byte, v *fields) error {
 		n++
 		if v.id == "" || len(line) >= maxLine {
 			panic("a line that is no event")
@@ -44,3 +44,6 @@ func FilterOf(n int, user func(i int) string) Filter {
 	}
 	return s.ids.filter()
 }
+
+// LockForget takes the lock of a Forget.
+func LockForget(f *Folder) (unlock func() error, err error) { return f.lockForget() }

@@ -34,6 +34,7 @@ const (
 	partsFolder = "_parts"
 	tempFolder  = "_tmp"
 	tempLife    = 24 * time.Hour
+	forgetLock  = "forget.lock"
 )
 
 // path is where a key is. Keys come from file names of a listing and from manifests too,
@@ -42,10 +43,16 @@ func (f *Folder) path(key string) (string, error) {
 	if f.Path == "" {
 		return "", errors.New("archive: Folder.Path is empty")
 	}
-	if !validKey(key) || strings.HasPrefix(key, partsFolder+"/") || strings.HasPrefix(key, tempFolder+"/") {
+	if !validKey(key) || reserved(key) {
 		return "", fmt.Errorf("archive: %q is no key", key)
 	}
 	return filepath.Join(f.Path, filepath.FromSlash(key)), nil
+}
+
+// reserved tells whether what is there is no key: it is below the folder of unfinished or
+// of temporary files.
+func reserved(key string) bool {
+	return strings.HasPrefix(key, partsFolder+"/") || strings.HasPrefix(key, tempFolder+"/")
 }
 
 // validKey tells whether a key is a path of names.
@@ -104,6 +111,30 @@ func (f *Folder) exists(path string) error {
 	return ErrExists
 }
 
+// lockForget lets one Forget work at a time. The lock goes with the process that has it.
+func (f *Folder) lockForget() (unlock func() error, err error) {
+	dir := filepath.Join(f.Path, tempFolder)
+	err = os.Mkdir(dir, 0o700)
+	if errors.Is(err, fs.ErrNotExist) { // nothing is there
+		return func() error { return nil }, nil
+	}
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, fmt.Errorf("archive: %w", err)
+	}
+	name := filepath.Join(dir, forgetLock)
+	lock, err := wal.OS{}.Lock(name)
+	if errors.Is(err, wal.ErrLocked) {
+		return nil, fmt.Errorf("archive: another Forget is at work on this folder: %w", err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("archive: %w", err)
+	}
+	return func() error {
+		_ = os.Remove(name) // else it stays, which says nothing
+		return lock.Close()
+	}, nil
+}
+
 // temp is a name for a file that is being written. What earlier processes have left is
 // removed.
 func (f *Folder) temp() (string, error) {
@@ -113,7 +144,7 @@ func (f *Folder) temp() (string, error) {
 	}
 	entries, err := os.ReadDir(dir)
 	for _, e := range entries {
-		if info, err := e.Info(); err == nil && time.Since(info.ModTime()) > tempLife {
+		if info, err := e.Info(); err == nil && e.Name() != forgetLock && time.Since(info.ModTime()) > tempLife {
 			_ = os.Remove(filepath.Join(dir, e.Name())) // else another time
 		}
 	}

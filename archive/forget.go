@@ -3,12 +3,9 @@ package archive
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
-	"time"
 
 	"github.com/tributary-dev/analytics"
 	"github.com/tributary-dev/analytics/internal/jsontext"
@@ -53,13 +50,33 @@ type ForgottenFile struct {
 // alias calls that name it as the former id. Files in which there are some are written
 // again without them, under the same key; the others are not touched. A manifest says so
 // while its file is written. If Forget ends early, run it again for the same people: it
-// finishes what it has begun. A file that cannot be read is an error behind all others. One
-// Forget runs at a time, of this process or another: two bring back what the other erased.
+// finishes what it has begun. A file that cannot be read is an error behind all others.
+//
+// One Forget works at a time, of this process or another: a [Folder] refuses a second one;
+// in other buckets two bring back what the other has erased.
 //
 // Copies that the bucket keeps of older versions are its operator's.
 func (a *Archive) Forget(ctx context.Context, who ...Identity) (Forgotten, error) {
+	folder, local := a.bucket.(*Folder)
+	if !local {
+		return (&forget{a: a}).run(ctx, who)
+	}
+	unlock, err := folder.lockForget()
+	if err != nil {
+		return Forgotten{}, err
+	}
+	report, err := (&forget{a: a}).run(ctx, who)
+	return report, errors.Join(err, unlock())
+}
+
+// WouldForget says what Forget would do with the same files, and changes nothing.
+func (a *Archive) WouldForget(ctx context.Context, who ...Identity) (Forgotten, error) {
+	return (&forget{a: a, dry: true}).run(ctx, who)
+}
+
+func (f *forget) run(ctx context.Context, who []Identity) (Forgotten, error) {
 	var report Forgotten
-	f := forget{a: a, users: make(map[string]bool), visitors: make(map[string]bool), parts: make(map[string]bool)}
+	f.users, f.visitors, f.parts = make(map[string]bool), make(map[string]bool), make(map[string]bool)
 	for i, w := range who {
 		if w == (Identity{}) {
 			return report, &analytics.InvalidError{Field: fmt.Sprintf("who[%d]", i), Reason: "has neither UserID nor AnonymousID"}
@@ -74,7 +91,7 @@ func (a *Archive) Forget(ctx context.Context, who ...Identity) (Forgotten, error
 	if err := f.unfinished(); err != nil { // before what is finished: they may become that meanwhile
 		return report, err
 	}
-	places, err := a.places(ctx, &Query{}, func(err error) bool { return f.unread(&report, err) })
+	places, err := f.a.places(ctx, &Query{}, func(err error) bool { return f.unread(&report, err) })
 	for i := 0; i < len(places) && err == nil; i++ {
 		if err = f.file(ctx, places[i].manifest, &report); f.unread(&report, err) {
 			err = nil
@@ -83,6 +100,15 @@ func (a *Archive) Forget(ctx context.Context, who ...Identity) (Forgotten, error
 	err = cmp.Or(err, f.unfinished())
 	report.Parts = len(f.parts)
 	return report, errors.Join(append(f.damaged, err)...)
+}
+
+// forget is a Forget at work.
+type forget struct {
+	a               *Archive
+	dry             bool // nothing is erased
+	users, visitors map[string]bool
+	parts           map[string]bool // unfinished, by name
+	damaged         []error
 }
 
 // unfinished collects the names of unfinished files.
@@ -111,147 +137,63 @@ func (f *forget) unread(report *Forgotten, err error) bool {
 	return true
 }
 
-type forget struct {
-	a               *Archive
-	users, visitors map[string]bool
-	parts           map[string]bool // unfinished, by name
-	damaged         []error
-}
-
-func (f *forget) mayBeIn(m *Manifest) bool {
-	for id := range f.users {
-		if m.IDs.HasUser(id) {
-			return true
-		}
-	}
-	for id := range f.visitors {
-		if m.IDs.HasAnonymous(id) {
-			return true
-		}
-	}
-	return false
-}
-
-func (f *forget) is(v *fields) bool {
-	return f.users[v.user] || f.visitors[v.anonymous] || f.users[v.former] || f.visitors[v.former]
-}
-
-// file rewrites a file if somebody is in it. First the manifest says that, then comes the
-// file, then the manifest of the new one.
-func (f *forget) file(ctx context.Context, manifest string, report *Forgotten) error {
-	m, err := f.a.manifest(ctx, manifest)
-	if errors.Is(err, ErrNotFound) {
-		return nil
-	}
-	if err != nil || !m.Rewriting && !f.mayBeIn(m) {
-		return err
-	}
-	report.Searched++
-	left, found := newStats(), int64(0)
-	err = f.a.read(ctx, m, func(_ int64, _ []byte, v *fields) error {
-		if f.is(v) {
-			found++
-		} else {
-			left.count++
-		}
-		return nil
-	})
-	if err != nil || found == 0 && !m.Rewriting {
-		return err
-	}
-	if !m.Rewriting {
-		marked := *m // m still tells how long the file is
-		marked.Rewriting = true
-		if err := putManifest(ctx, f.a.bucket, manifest, &marked, false); err != nil {
-			return err
-		}
-	}
-	if left.count == 0 {
-		err = f.a.bucket.Delete(ctx, m.Key)
-		if err == nil {
-			err = f.a.bucket.Delete(ctx, manifest)
-		}
-	} else {
-		err = f.rewrite(ctx, m, manifest)
-	}
-	if err != nil {
-		return fmt.Errorf("archive: forget: %s: %w", m.Key, err)
-	}
-	if found > 0 {
-		report.Files = append(report.Files, ForgottenFile{m.Key, found, left.count == 0})
-		report.Events += found
-	}
-	return nil
-}
-
-// rewrite puts the file without the lines of whom in its place, then its manifest.
-func (f *forget) rewrite(ctx context.Context, m *Manifest, manifest string) error {
-	pr, pw := io.Pipe()
-	left := newStats()
-	ended := make(chan struct{})
-	go func() { // Put reads what this writes
-		defer close(ended)
-		pw.CloseWithError(f.filter(ctx, m, pw, left))
-	}()
-	sum := &summing{r: pr, hash: sha256.New()}
-	err := f.a.bucket.Put(ctx, m.Key, sum, fileOptions(m.Key, false))
-	_ = pr.CloseWithError(errEnough) // if Put has not read to the end
-	<-ended
-	if err != nil {
-		return err
-	}
-	now := time.Now().UTC().Truncate(time.Millisecond)
-	next := Manifest{
-		Version: manifestVersion, Key: m.Key, Source: m.Source, Compression: m.Compression, Log: m.Log, From: m.From, To: m.To,
-		Bytes: sum.n, RawBytes: left.rawBytes, SHA256: sum.hex(), Erased: &now, Lost: m.Lost,
-	}
-	next.take(left)
-	return putManifest(ctx, f.a.bucket, manifest, &next, false)
-}
-
-// filter writes a file without the lines of whom, and counts what is left.
-func (f *forget) filter(ctx context.Context, m *Manifest, w io.Writer, left *stats) error {
-	z, err := newCompressor(m.Key)
-	if err != nil {
-		return err
-	}
-	out := newChunks(z, w)
-	err = f.a.read(ctx, m, func(_ int64, line []byte, v *fields) error {
-		if f.is(v) {
-			return nil
-		}
-		left.addLine(line, v)
-		return out.line(line)
-	})
-	return errors.Join(err, out.close())
-}
-
-// Forget erases somebody from what this destination has written, unfinished files
-// included: it finishes them first. Events that are accepted afterwards, or wait in the
-// log, come into the archive all the same: have the user suppressed before.
+// Forget erases somebody from what this destination has written: under Prefix, and under
+// those of its unfinished files, which it finishes first. Events that are delivered
+// meanwhile or afterwards come into the archive all the same: have the user suppressed, and
+// the log read to its end, before. For files under an earlier Prefix there is
+// [Archive.Forget].
+//
+// Of what is in Dir, Parts counts the damaged ones: the others had nothing when Forget was
+// called.
 func (d *Destination) Forget(ctx context.Context, who ...Identity) (Forgotten, error) {
+	prefixes, err := d.finishAll(ctx)
+	if err != nil {
+		return Forgotten{}, err
+	}
+	var report Forgotten
+	var errs []error
+	others := 0 // unfinished files of others
+	for _, prefix := range prefixes {
+		a, err := Open(d.Bucket, prefix)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		r, err := a.Forget(ctx, who...)
+		errs = append(errs, err)
+		report.add(&r)
+		if a.partsDir() != d.dir {
+			others = r.Parts
+		}
+	}
+	_, damaged, err := partsIn(d.fs, d.dir)
+	report.Parts = others + len(damaged)
+	return report, errors.Join(append(errs, err)...)
+}
+
+// add takes what was done under another prefix.
+func (r *Forgotten) add(o *Forgotten) {
+	r.Files, r.Unread = append(r.Files, o.Files...), append(r.Unread, o.Unread...)
+	r.Searched, r.Events = r.Searched+o.Searched, r.Events+o.Events
+}
+
+// finishAll finishes all files, and returns the prefixes of where they and new ones are.
+func (d *Destination) finishAll(ctx context.Context) (prefixes []string, err error) {
 	if d.busy == nil {
-		return Forgotten{}, errClosed
+		return nil, errClosed
 	}
 	if err := d.take(ctx); err != nil {
-		return Forgotten{}, err
+		return nil, err
 	}
 	defer d.give()
 	if d.closed {
-		return Forgotten{}, errClosed
+		return nil, errClosed
 	}
-	if err := d.finish(ctx, func(*part) bool { return true }); err != nil {
-		return Forgotten{}, err
+	prefixes = []string{d.prefix()}
+	for _, p := range d.parts {
+		if !slices.Contains(prefixes, p.Prefix) {
+			prefixes = append(prefixes, p.Prefix)
+		}
 	}
-	a, err := Open(d.Bucket, d.Prefix)
-	if err != nil {
-		return Forgotten{}, err
-	}
-	report, err := a.Forget(ctx, who...)
-	if err != nil || d.dir == a.partsDir() {
-		return report, err
-	}
-	_, damaged, err := partsIn(d.fs, d.dir)
-	report.Parts += len(damaged)
-	return report, err
+	return prefixes, d.finish(ctx, func(*part) bool { return true })
 }

@@ -2,7 +2,6 @@ package archive
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -27,6 +26,10 @@ var (
 	errNoEvent  = errors.New("it is no event: one JSON object with a messageId")
 )
 
+// ErrDamaged is an error that says that a file or a manifest is damaged or missing. The
+// others may be sound.
+var ErrDamaged = errors.New("archive: damaged")
+
 // fault is something that is wrong with a file or a manifest. It holds no content.
 type fault struct {
 	key   string
@@ -35,6 +38,9 @@ type fault struct {
 
 func (f *fault) Error() string { return "archive: " + f.key + ": " + f.cause.Error() }
 func (f *fault) Unwrap() error { return f.cause }
+
+// Is tells that it is [ErrDamaged].
+func (f *fault) Is(target error) bool { return target == ErrDamaged }
 
 // watched knows how much was read, and whether that has failed other than by the end.
 type watched struct {
@@ -99,76 +105,6 @@ func (l *lines) next() ([]byte, error) {
 			return nil, io.EOF
 		default:
 			return nil, fmt.Errorf("it cannot be decompressed behind line %d: %w", l.n, err)
-		}
-	}
-}
-
-// read calls f with each line of a file, from number 1 on, until it fails. What f is given
-// is valid during the call.
-func (a *Archive) read(ctx context.Context, m *Manifest, f func(n int64, line []byte, v *fields) error) error {
-	r, err := a.bucket.Get(ctx, m.Key)
-	if errors.Is(err, ErrNotFound) && m.Rewriting {
-		return nil // Forget has died behind the last event
-	}
-	if errors.Is(err, ErrNotFound) {
-		return &fault{m.Key, fmt.Errorf("the file is missing: %w", err)}
-	}
-	if err != nil {
-		return fmt.Errorf("archive: %s: %w", m.Key, err)
-	}
-	defer r.Close()
-	from := &watched{r: &ctxReader{ctx, r}}
-	err = eachLine(from, m, f)
-	if err == nil && m.Rewriting {
-		err = a.whole(ctx, m.Key, from.n)
-	}
-	var bad *fault
-	switch {
-	case ctx.Err() != nil && !errors.Is(err, errEnough) && err != nil:
-		return context.Cause(ctx)
-	case from.err != nil && errors.As(err, &bad): // it is not the file that is damaged
-		return fmt.Errorf("archive: %s: %w", m.Key, from.err)
-	}
-	return err
-}
-
-// whole tells whether so many bytes are all of a file, of which the manifest cannot tell.
-func (a *Archive) whole(ctx context.Context, key string, n int64) error {
-	o, err := a.bucket.Stat(ctx, key)
-	if err == nil && o.Size != n {
-		err = fmt.Errorf("%d bytes of %d could be read", n, o.Size)
-	}
-	if err != nil {
-		return fmt.Errorf("archive: %s: %w", key, err)
-	}
-	return nil
-}
-
-// eachLine is read without the bucket.
-func eachLine(r io.Reader, m *Manifest, f func(n int64, line []byte, v *fields) error) error {
-	lines, err := readLines(r, m.Key)
-	if err != nil {
-		return &fault{m.Key, err}
-	}
-	defer lines.close()
-	for {
-		line, err := lines.next()
-		switch {
-		case err == io.EOF && lines.bytes != m.RawBytes && !m.Rewriting:
-			return &fault{m.Key, fmt.Errorf("it ends behind line %d, its manifest has more", lines.n)}
-		case err == io.EOF:
-			return nil
-		case err != nil:
-			return &fault{m.Key, err}
-		case m.RawBytes < lines.bytes && !m.Rewriting:
-			return &fault{m.Key, lines.fault(fmt.Errorf("there are more than the %d bytes of the manifest", m.RawBytes))}
-		}
-		v, ok := parseLine(line)
-		if !ok {
-			return &fault{m.Key, lines.fault(errNoEvent)}
-		}
-		if err := f(lines.n, line, &v); err != nil {
-			return err
 		}
 	}
 }

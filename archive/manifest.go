@@ -55,12 +55,19 @@ type Manifest struct {
 	// IDs has the user ids and the anonymous ids.
 	IDs Filter `json:"ids"`
 
-	// Rewriting says that Forget is at work, or has died: the file may be the one before
-	// or the one after it.
-	Rewriting bool `json:"rewriting,omitempty"`
+	// Rewriting, unless it is nil, says that Forget is at work, or has died: the file is the
+	// one of SHA256, or what Forget leaves of it.
+	Rewriting *Remainder `json:"rewriting,omitempty"`
 
 	// Erased is when Forget last took events out.
 	Erased *time.Time `json:"erased,omitempty"`
+}
+
+// A Remainder is what Forget leaves of a file; no file where Count is zero.
+type Remainder struct {
+	Count    int64  `json:"count"`
+	RawBytes int64  `json:"rawBytes"` // as in [Manifest]
+	SHA256   string `json:"sha256"`   // of the lines without compression, hexadecimal
 }
 
 const (

@@ -11,8 +11,8 @@ import (
 	"path/filepath"
 )
 
-// errDamaged is of a part.
-var errDamaged = errors.New("archive: an unfinished file is damaged")
+// errDamagedPart is of a part.
+var errDamagedPart = errors.New("archive: an unfinished file is damaged")
 
 // place puts a part and its manifest into the bucket. The manifest comes last: where it
 // is, the file was, though somebody may have been erased from it since.
@@ -23,7 +23,7 @@ func (d *Destination) place(ctx context.Context, p *part) error {
 		return err
 	}
 	m, err := d.describe(p, d.local(p))
-	if errors.Is(err, errDamaged) {
+	if errors.Is(err, errDamagedPart) {
 		m, err = d.describedBefore(ctx, p, err)
 	} else if err == nil {
 		err = d.put(ctx, p, m)
@@ -82,7 +82,7 @@ func (d *Destination) put(ctx context.Context, p *part, m *Manifest) error {
 func (d *Destination) describedBefore(ctx context.Context, p *part, damage error) (*Manifest, error) {
 	p.stats = nil // they are compared with the lines
 	m, err := d.describe(p, d.inBucket(ctx, p.key()))
-	if errors.Is(err, errDamaged) || errors.Is(err, ErrNotFound) {
+	if errors.Is(err, errDamagedPart) || errors.Is(err, ErrNotFound) {
 		err = damage
 	}
 	return m, err
@@ -106,7 +106,7 @@ func (d *Destination) local(p *part) content {
 	return func() (io.ReadCloser, error) {
 		file, err := d.fs.Open(filepath.Join(d.dir, p.File), false, false)
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("%w: %w", errDamaged, err)
+			return nil, fmt.Errorf("%w: %w", errDamagedPart, err)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("archive: %w", err)
@@ -126,9 +126,9 @@ func (d *Destination) describe(p *part, open content) (*Manifest, error) {
 	case err != nil:
 		return nil, err
 	case sum.n != p.Bytes:
-		return nil, fmt.Errorf("%w: %s has %d bytes of %d", errDamaged, p.File, sum.n, p.Bytes)
+		return nil, fmt.Errorf("%w: %s has %d bytes of %d", errDamagedPart, p.File, sum.n, p.Bytes)
 	case p.Sum != 0 && crc != p.Sum:
-		return nil, fmt.Errorf("%w: %s has other bytes than were written", errDamaged, p.File)
+		return nil, fmt.Errorf("%w: %s has other bytes than were written", errDamagedPart, p.File)
 	}
 	if p.stats == nil {
 		if p.stats, err = p.count(open); err != nil {
@@ -151,7 +151,7 @@ func (p *part) count(open content) (*stats, error) {
 	}
 	defer file.Close()
 	s, from := newStats(), &watched{r: file}
-	err = eachLine(from, &Manifest{Key: p.key(), RawBytes: p.RawBytes}, func(_ int64, line []byte, v *fields) error {
+	_, err = eachLine(from, &Manifest{Key: p.key(), RawBytes: p.RawBytes}, func(_ int64, line []byte, v *fields) error {
 		s.addLine(line, v)
 		return nil
 	})
@@ -162,7 +162,7 @@ func (p *part) count(open content) (*stats, error) {
 		err = fmt.Errorf("there are %d events of %d", s.count, p.Count)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: %s: %w", errDamaged, p.File, err)
+		return nil, fmt.Errorf("%w: %s: %w", errDamagedPart, p.File, err)
 	}
 	return s, nil
 }

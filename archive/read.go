@@ -15,7 +15,7 @@ import (
 )
 
 // An Archive reads what a [Destination] has written. Its methods may be called from
-// several goroutines, also while the destination writes; but one Forget at a time.
+// several goroutines, also while the destination writes.
 type Archive struct {
 	bucket Bucket
 	prefix string
@@ -30,7 +30,7 @@ func Open(bucket Bucket, prefix string) (*Archive, error) {
 		return nil, &analytics.InvalidError{Field: "bucket", Reason: "is nil"}
 	case local && (folder == nil || folder.Path == ""):
 		return nil, &analytics.InvalidError{Field: "bucket", Reason: "is a Folder without Path"}
-	case badPrefix(cleanPrefix(prefix)):
+	case badPrefix(cleanPrefix(prefix)), local && reserved(cleanPrefix(prefix)):
 		return nil, &analytics.InvalidError{Field: "prefix", Reason: "is not a path of names"}
 	}
 	return &Archive{bucket, cleanPrefix(prefix)}, nil
@@ -157,7 +157,7 @@ func (a *Archive) Events(ctx context.Context, q Query) iter.Seq2[Event, error] {
 		s := q.selector()
 		for f, err := range a.Files(ctx, q) {
 			if err == nil {
-				err = a.read(ctx, &f.Manifest, func(n int64, line []byte, v *fields) error {
+				_, err = a.read(ctx, &f.Manifest, func(n int64, line []byte, v *fields) error {
 					if s.selects(v) && !yield(eventOf(&f, n, line, v), nil) {
 						return errEnough
 					}

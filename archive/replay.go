@@ -118,7 +118,7 @@ func (r *replay) run(ctx context.Context, q *Query) error {
 		}
 		if from.key == "" || p.compare(from) >= 0 {
 			skip := int64(0)
-			if p.key == from.key && m.SHA256 == r.o.From.SHA256 && !m.Rewriting { // then the file may be another already
+			if p.key == from.key && m.SHA256 == r.o.From.SHA256 && m.Rewriting == nil { // then the file may be another already
 				skip = r.o.From.Line
 			}
 			if err := r.file(ctx, m, skip); err != nil {
@@ -157,7 +157,7 @@ func (r *replay) tell() {
 
 // file sends the events of a file, but for the first lines.
 func (r *replay) file(ctx context.Context, m *Manifest, skip int64) error {
-	return r.a.read(ctx, m, func(n int64, line []byte, v *fields) error {
+	_, err := r.a.read(ctx, m, func(n int64, line []byte, v *fields) error {
 		if n <= skip {
 			return nil
 		}
@@ -167,7 +167,7 @@ func (r *replay) file(ctx context.Context, m *Manifest, skip int64) error {
 			}
 			r.since++
 		}
-		if r.at = (Checkpoint{m.FirstReceived, m.Key, m.SHA256, n}); m.Rewriting {
+		if r.at = (Checkpoint{m.FirstReceived, m.Key, m.SHA256, n}); m.Rewriting != nil {
 			r.at.SHA256 = ""
 		}
 		if r.since >= saveEvery {
@@ -175,6 +175,7 @@ func (r *replay) file(ctx context.Context, m *Manifest, skip int64) error {
 		}
 		return nil
 	})
+	return err
 }
 
 // save waits until all that was sent has an outcome.

@@ -120,7 +120,7 @@ func (d *Destination) finish(ctx context.Context, chosen func(*part) bool) error
 // settle places a part, or what is sound in it.
 func (d *Destination) settle(ctx context.Context, p *part) error {
 	err := d.place(ctx, p)
-	if !errors.Is(err, errDamaged) {
+	if !errors.Is(err, errDamagedPart) {
 		return err
 	}
 	sound, err := d.salvage(p, err)

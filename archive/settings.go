@@ -15,7 +15,8 @@ func (d *Destination) check() error {
 		errs = append(errs, &analytics.InvalidError{Field: field, Reason: reason})
 	}
 	d.dir = d.Dir
-	switch folder, local := d.Bucket.(*Folder); {
+	folder, local := d.Bucket.(*Folder)
+	switch {
 	case d.Bucket == nil:
 		fault("Bucket", "is required")
 	case local && (folder == nil || folder.Path == ""):
@@ -31,7 +32,7 @@ func (d *Destination) check() error {
 	if d.Compression != "" && d.Compression != Gzip && d.Compression != Zstd {
 		fault("Compression", "is neither gzip nor zstd")
 	}
-	if badPrefix(d.prefix()) {
+	if badPrefix(d.prefix()) || local && reserved(d.prefix()) {
 		fault("Prefix", "is not a path of names")
 	}
 	for _, n := range []struct {

@@ -68,7 +68,7 @@ func (cmd *archiveLs) Run(c *command) error {
 func archiveFileOf(f archive.File) archiveFileJSON {
 	out := archiveFileJSON{
 		Key: f.Key, Source: f.Source, Log: f.Log, From: f.From, To: f.To, Events: f.Count, Bytes: f.Bytes, RawBytes: f.RawBytes,
-		FirstReceived: at(f.FirstReceived), LastReceived: at(f.LastReceived), Rewriting: f.Rewriting,
+		FirstReceived: at(f.FirstReceived), LastReceived: at(f.LastReceived), Rewriting: f.Rewriting != nil,
 	}
 	if f.Erased != nil {
 		out.Erased = at(*f.Erased)

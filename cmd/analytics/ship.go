@@ -77,7 +77,7 @@ func (s *shipment) count() error {
 			return err
 		}
 		switch at := s.mark.at; {
-		case at.Key == f.Key && (at.SHA256 != f.SHA256 || f.Rewriting): // it is sent from its start
+		case at.Key == f.Key && (at.SHA256 != f.SHA256 || f.Rewriting != nil): // it is sent from its start
 		case at.Key == f.Key:
 			s.out.Before += min(at.Line, f.Count)
 		case at.Key != "" && cmp.Or(f.FirstReceived.Compare(at.FirstReceived), cmp.Compare(f.Key, at.Key)) < 0:
