@@ -19,6 +19,11 @@ type ReplayOptions struct {
 	// have been finished since, with events that were received before it, are not sent.
 	From Checkpoint
 
+	// SkipDamaged goes on behind a damaged file: what is in front of the damage is sent, and
+	// what is damaged is in Replayed.Faults. Otherwise Replay ends there, with an error that
+	// is [ErrDamaged].
+	SkipDamaged bool
+
 	// Save is called when all events up to a checkpoint have an outcome, after about each
 	// 10,000 events and at the end. An error ends the replay.
 	Save func(Checkpoint) error
@@ -48,6 +53,11 @@ type Replayed struct {
 
 	// Dropped are events that a destination of ToDestination has refused for good.
 	Dropped int64 `json:"dropped,omitempty"`
+
+	// Faults are what was damaged, with SkipDamaged: the first 1,000; MoreFaults counts the
+	// others.
+	Faults     []Fault `json:"faults,omitempty"`
+	MoreFaults int64   `json:"moreFaults,omitempty"`
 
 	// Last is the checkpoint from which to go on.
 	Last Checkpoint `json:"last"`
@@ -100,7 +110,7 @@ type replay struct {
 
 func (r *replay) run(ctx context.Context, q *Query) error {
 	var damaged error
-	places, err := r.a.places(ctx, q, func(err error) bool { damaged = err; return false })
+	places, err := r.a.places(ctx, q, func(err error) bool { damaged = r.skipped(err); return damaged == nil })
 	if err = cmp.Or(damaged, err); err != nil {
 		return err
 	}
@@ -109,28 +119,47 @@ func (r *replay) run(ctx context.Context, q *Query) error {
 	}
 	from := place{received: r.o.From.FirstReceived, key: r.o.From.Key}
 	for _, p := range places {
-		m, err := r.a.manifest(ctx, p.manifest)
-		if errors.Is(err, ErrNotFound) {
-			continue // Forget has left nothing of it
-		}
-		if err != nil {
+		if err := r.place(ctx, p, from); err != nil {
 			return err
 		}
-		if from.key == "" || p.compare(from) >= 0 {
-			skip := int64(0)
-			if p.key == from.key && m.SHA256 == r.o.From.SHA256 && m.Rewriting == nil { // then the file may be another already
-				skip = r.o.From.Line
-			}
-			if err := r.file(ctx, m, skip); err != nil {
-				return err
-			}
-			r.done.Files++
-		}
 		r.progress.Files++
-		r.progress.Bytes += m.Bytes
 		r.tell()
 	}
 	return r.save(ctx)
+}
+
+// place sends the events of a file that is not in front of where to begin.
+func (r *replay) place(ctx context.Context, p, from place) error {
+	m, err := r.a.manifest(ctx, p.manifest)
+	if errors.Is(err, ErrNotFound) {
+		return nil // Forget has left nothing of it
+	}
+	if err != nil {
+		return r.skipped(err)
+	}
+	r.progress.Bytes += m.Bytes
+	if from.key != "" && p.compare(from) < 0 {
+		return nil
+	}
+	skip := int64(0)
+	if p.key == from.key && m.SHA256 == r.o.From.SHA256 && m.Rewriting == nil { // then the file may be another already
+		skip = r.o.From.Line
+	}
+	err = r.file(ctx, m, skip)
+	if err == nil {
+		r.done.Files++
+	}
+	return r.skipped(err)
+}
+
+// skipped notes damage that is no reason to end, and returns what is one.
+func (r *replay) skipped(err error) error {
+	var bad *fault
+	if !r.o.SkipDamaged || !errors.As(err, &bad) {
+		return err
+	}
+	noteFault(&r.done.Faults, &r.done.MoreFaults, bad)
+	return nil
 }
 
 // measure finds out how much there is, if anybody wants to know.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -133,5 +134,72 @@ func TestReplayBehindAForget(t *testing.T) {
 		_, err = a.Replay(t.Context(), archive.Query{}, fresh(), archive.ReplayOptions{From: done.Last})
 		require.NoError(t, err)
 		require.Equal(t, []string{"m-1", "m-2"}, got)
+	})
+}
+
+// described is a destination with another description.
+type described struct {
+	analytics.Destination
+	change func(*analytics.Description)
+}
+
+func (d described) Describe() analytics.Description {
+	desc := d.Destination.Describe()
+	d.change(&desc)
+	return desc
+}
+
+// A destination gets what its integrations keep from it, whatever name they use.
+func TestReplayKnowsEveryNameOfADestination(t *testing.T) {
+	for name, change := range map[string]func(*analytics.Description){
+		"an alias":       func(d *analytics.Description) { d.Aliases = []string{"Older", "Oldest"} },
+		"off by default": func(d *analytics.Description) { d.Name = "Salesforce" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			var raws []string
+			for i, integrations := range []string{`{"Older":false}`, `{"All":false,"Oldest":true}`, `{"Fresh":null,"Oldest":false}`, `{"Salesforce":false}`, `{}`} {
+				raws = append(raws, strings.Replace(track(fmt.Sprint("m-", i), "u"), "{", `{"integrations":`+integrations+`,`, 1))
+			}
+			a, _ := stored(t, append(raws, track("m-5", "u"))...)
+			synctest.Test(t, func(t *testing.T) {
+				got := 0
+				fresh := described{analytics.DestinationFunc("Fresh", func(_ context.Context, events []*analytics.Event) error {
+					got += len(events)
+					return nil
+				}), change}
+				done, err := a.Replay(t.Context(), archive.Query{}, archive.ToDestination(fresh), archive.ReplayOptions{})
+				require.NoError(t, err, done)
+				require.Equal(t, 6, got)
+			})
+		})
+	}
+}
+
+// Damage ends a replay, or is skipped and told.
+func TestReplayBesideDamage(t *testing.T) {
+	m, a := files(t, "u", "u", "u", "u")
+	bad := []string{m.below(t, "archive/_manifest/")[1], m.below(t, "segment-logs/")[2]}
+	for _, key := range bad {
+		m.files[key] = m.files[key][:20]
+	}
+	synctest.Test(t, func(t *testing.T) {
+		var got []string
+		fresh := func() archive.Target {
+			return archive.ToDestination(analytics.DestinationFunc("Fresh", func(_ context.Context, events []*analytics.Event) error {
+				for _, e := range events {
+					got = append(got, e.MessageID)
+				}
+				return nil
+			}))
+		}
+		_, err := a.Replay(t.Context(), archive.Query{}, fresh(), archive.ReplayOptions{})
+		require.ErrorIs(t, err, archive.ErrDamaged)
+		require.Empty(t, got)
+		done, err := a.Replay(t.Context(), archive.Query{}, fresh(), archive.ReplayOptions{SkipDamaged: true})
+		require.NoError(t, err)
+		require.Equal(t, []string{"m-0", "m-3"}, got)
+		require.Len(t, done.Faults, 2)
+		require.Equal(t, bad, []string{done.Faults[0].Key, done.Faults[1].Key})
+		require.EqualValues(t, 2, done.Files)
 	})
 }

@@ -15,8 +15,9 @@ import (
 // A Target is where Replay sends events: [ToClient] or [ToDestination].
 type Target struct {
 	client *analytics.Client
-	name   string // of the destination in the client
-	key    string // in the integrations object
+	name   string   // of the destination in the client
+	key    string   // in the integrations object
+	others []string // further keys, of a destination of ToDestination
 	d      analytics.Destination
 
 	ignoresAll bool
@@ -61,7 +62,7 @@ func (t *Target) open(cancel context.CancelCauseFunc) (err error) {
 		return nil
 	}
 	desc := t.d.Describe()
-	t.key, t.ignoresAll = desc.Name, desc.IgnoreAll
+	t.key, t.others, t.ignoresAll = desc.Name, desc.Aliases, desc.IgnoreAll
 	t.client, err = analytics.New(analytics.Config{
 		Destinations: []analytics.Destination{t.d}, WhenFull: analytics.Block, MaxAge: replayAge,
 		DeadLetters: func(analytics.DeadLetter) error { t.dropped.Add(1); return nil },
@@ -131,14 +132,22 @@ func (t *Target) addressed(line []byte) []byte {
 	return fitting(withMember(line, "integrations", integrations))
 }
 
-// refusedBy tells whether the integrations of an event may say no to the target.
+// offByDefault is the destination that gets only events that name it.
+const offByDefault = "Salesforce"
+
+// refusedBy tells whether the integrations of an event may say no to the target, as a
+// client reads them.
 func (t *Target) refusedBy(line []byte) bool {
 	integrations := jsontext.Member(text(line), "integrations")
-	if integrations == "" {
-		return false
+	own, all := "", jsontext.Member(integrations, analytics.IntegrationAll)
+	for _, key := range append([]string{t.key}, t.others...) {
+		if own == "" || own == "null" {
+			own = jsontext.Member(integrations, key)
+		}
 	}
-	own, all := jsontext.Member(integrations, t.key), jsontext.Member(integrations, analytics.IntegrationAll)
 	switch {
+	case t.key == offByDefault:
+		return own == "" || own == "null" || own == "false"
 	case t.key == analytics.IntegrationWarehouses:
 		return own == "false" || jsontext.Member(own, analytics.WarehousesAll) == "false" || jsontext.Member(own, analytics.WarehousesIDs) != ""
 	case own == "" || own == "null":

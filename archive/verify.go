@@ -76,12 +76,17 @@ func (v *verifier) found(err error) error {
 	if !errors.As(err, &f) {
 		return err
 	}
-	if len(v.report.Faults) == mostFaults {
-		v.report.MoreFaults++
-		return nil
-	}
-	v.report.Faults = append(v.report.Faults, Fault{f.key, f.cause.Error()})
+	noteFault(&v.report.Faults, &v.report.MoreFaults, f)
 	return nil
+}
+
+// noteFault adds a fault to a list, or counts it.
+func noteFault(faults *[]Fault, more *int64, f *fault) {
+	if len(*faults) == mostFaults {
+		*more++
+		return
+	}
+	*faults = append(*faults, Fault{f.key, f.cause.Error()})
 }
 
 func (v *verifier) wrong(key, format string, args ...any) {

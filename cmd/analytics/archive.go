@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/tributary-dev/analytics"
@@ -16,6 +17,25 @@ type archiveAt struct {
 }
 
 func (a *archiveAt) open() (*archive.Archive, error) { return archiveIn(a.Dir, a.Prefix) }
+
+// openWritten opens an archive that something was written to: where what was said of
+// another folder would be a false comfort.
+func (a *archiveAt) openWritten() (*archive.Archive, error) {
+	opened, err := a.open()
+	if err != nil {
+		return nil, err
+	}
+	folders := []string{filepath.Join(filepath.FromSlash(a.Prefix), "archive", "_manifest")}
+	if a.Prefix == "" {
+		folders = append(folders, "_parts") // nothing is finished yet
+	}
+	for _, folder := range folders {
+		if info, err := os.Stat(filepath.Join(a.Dir, folder)); err == nil && info.IsDir() {
+			return opened, nil
+		}
+	}
+	return nil, fmt.Errorf("%s has no archive with prefix %q", printable(a.Dir), a.Prefix)
+}
 
 // archiveIn opens an archive, which must be there.
 func archiveIn(dir, prefix string) (*archive.Archive, error) {

@@ -46,7 +46,7 @@ func (cmd *archiveForget) Run(c *command) error {
 	if slices.Contains(cmd.User, "") || slices.Contains(cmd.Anonymous, "") {
 		return fmt.Errorf("%w: an id is empty", errUsage)
 	}
-	a, err := cmd.open()
+	a, err := cmd.openWritten()
 	if err != nil {
 		return err
 	}
@@ -67,7 +67,7 @@ func (cmd *archiveForget) Run(c *command) error {
 	if cmd.Yes {
 		err = cmd.erase(ctx, a, w, &out)
 	} else {
-		err = cmd.look(ctx, a, &out)
+		out.Archive, err = a.WouldForget(ctx, cmd.whom()...)
 	}
 	if err != nil {
 		out.Error = err.Error()
@@ -83,20 +83,25 @@ func (cmd *archiveForget) Run(c *command) error {
 	return told(out.Error != "" || cmd.Yes && out.Archive.Parts > 0)
 }
 
-func (cmd *archiveForget) erase(ctx context.Context, a *archive.Archive, w *opened, out *forgottenJSON) (err error) {
-	var inArchive []archive.Identity
-	var inWarehouse []warehouse.Identity
+// whom are those to be erased.
+func (cmd *archiveForget) whom() (who []archive.Identity) {
 	for _, id := range cmd.User {
-		inArchive = append(inArchive, archive.Identity{UserID: id})
-		inWarehouse = append(inWarehouse, warehouse.Identity{UserID: id})
+		who = append(who, archive.Identity{UserID: id})
 	}
 	for _, id := range cmd.Anonymous {
-		inArchive = append(inArchive, archive.Identity{AnonymousID: id})
-		inWarehouse = append(inWarehouse, warehouse.Identity{AnonymousID: id})
+		who = append(who, archive.Identity{AnonymousID: id})
 	}
-	out.Archive, err = a.Forget(ctx, inArchive...)
+	return who
+}
+
+func (cmd *archiveForget) erase(ctx context.Context, a *archive.Archive, w *opened, out *forgottenJSON) (err error) {
+	out.Archive, err = a.Forget(ctx, cmd.whom()...)
 	if w != nil { // also where a file of the archive is damaged
-		erased, fault := w.Forget(ctx, inWarehouse...)
+		var who []warehouse.Identity
+		for _, id := range cmd.whom() {
+			who = append(who, warehouse.Identity(id))
+		}
+		erased, fault := w.Forget(ctx, who...)
 		if fault == nil {
 			out.Warehouse.Tables, out.Warehouse.Done = erased.Tables, true
 		}
@@ -106,36 +111,13 @@ func (cmd *archiveForget) erase(ctx context.Context, a *archive.Archive, w *open
 	return err
 }
 
-// look finds the events of whom, by either id.
-func (cmd *archiveForget) look(ctx context.Context, a *archive.Archive, out *forgottenJSON) error {
-	found := make(map[string]int64)
-	for _, q := range []archive.Query{{UserIDs: cmd.User}, {AnonymousIDs: cmd.Anonymous}} {
-		if len(q.UserIDs)+len(q.AnonymousIDs) == 0 {
-			continue
-		}
-		for e, err := range a.Events(ctx, q) {
-			if err != nil {
-				return err
-			}
-			if q.UserIDs != nil || !slices.Contains(cmd.User, e.UserID) { // each event once
-				found[e.Key]++
-				out.Archive.Events++
-			}
-		}
-	}
-	for _, key := range slices.Sorted(maps.Keys(found)) {
-		out.Archive.Files = append(out.Archive.Files, archive.ForgottenFile{Key: key, Events: found[key]})
-	}
-	return nil
-}
-
 func (o *forgottenJSON) print(c *command, yes bool) error {
 	what := "would erase"
 	if yes {
 		what = "erased"
 	}
 	c.printf("archive: %s %s in %s\n", what, count(o.Archive.Events, "event"), count(len(o.Archive.Files), "file"))
-	err := o.printFiles(c)
+	err := o.printFiles(c, yes)
 	for _, key := range o.Archive.Unread {
 		c.printf("  %s cannot be read: they may still be in it\n", printable(key))
 	}
@@ -157,20 +139,23 @@ func (o *forgottenJSON) print(c *command, yes bool) error {
 	case o.Error != "":
 		c.printf("ended early: %s; run it again\n", printable(o.Error))
 	case !yes:
-		c.printf("alias calls that name such an id as the former one come on top; nothing was erased, add --yes\n")
+		c.printf("nothing was erased, add --yes\n")
 	}
 	return err
 }
 
-func (o *forgottenJSON) printFiles(c *command) error {
+func (o *forgottenJSON) printFiles(c *command, yes bool) error {
 	if len(o.Archive.Files) == 0 {
 		return nil
 	}
 	t := newTable(c.stdout, "FILE", "EVENTS", "NOTE")
 	for _, f := range o.Archive.Files {
 		note := "-"
-		if f.Deleted {
+		switch {
+		case f.Deleted && yes:
 			note = "the file is gone"
+		case f.Deleted:
+			note = "nothing is left of it"
 		}
 		t.row(f.Key, f.Events, note)
 	}

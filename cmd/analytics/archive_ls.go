@@ -2,8 +2,10 @@ package main
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/tributary-dev/analytics/archive"
 )
@@ -26,6 +28,7 @@ type archiveFileJSON struct {
 	RawBytes      int64  `json:"rawBytes"` // without compression
 	FirstReceived string `json:"firstReceived"`
 	LastReceived  string `json:"lastReceived"`
+	Lost          int64  `json:"lost,omitempty"`   // events that the disk had damaged before it was finished
 	Erased        string `json:"erased,omitempty"` // when somebody was
 	Rewriting     bool   `json:"rewriting,omitempty"`
 }
@@ -68,7 +71,7 @@ func (cmd *archiveLs) Run(c *command) error {
 func archiveFileOf(f archive.File) archiveFileJSON {
 	out := archiveFileJSON{
 		Key: f.Key, Source: f.Source, Log: f.Log, From: f.From, To: f.To, Events: f.Count, Bytes: f.Bytes, RawBytes: f.RawBytes,
-		FirstReceived: at(f.FirstReceived), LastReceived: at(f.LastReceived), Rewriting: f.Rewriting != nil,
+		FirstReceived: at(f.FirstReceived), LastReceived: at(f.LastReceived), Lost: f.Lost, Rewriting: f.Rewriting != nil,
 	}
 	if f.Erased != nil {
 		out.Erased = at(*f.Erased)
@@ -90,7 +93,10 @@ func (c *command) archiveTable(list []archiveFileJSON, totals map[string]archive
 		case f.Erased != "":
 			note = "erased"
 		}
-		t.row(f.Source, f.FirstReceived, f.LastReceived, f.Events, bytesOf(f.Bytes), bytesOf(f.RawBytes), note, f.Key)
+		if f.Lost > 0 {
+			note = strings.TrimPrefix(fmt.Sprintf("%s, %d lost", note, f.Lost), "-, ")
+		}
+		t.row(f.Source, cmp.Or(f.FirstReceived, "-"), cmp.Or(f.LastReceived, "-"), f.Events, bytesOf(f.Bytes), bytesOf(f.RawBytes), note, f.Key)
 		if i%flushEvery == flushEvery-1 {
 			if err := t.print(); err != nil {
 				return err

@@ -18,10 +18,11 @@ type archiveReplay struct {
 
 // sending are the flags of the commands that send what an archive has.
 type sending struct {
-	Rate    int           `help:"At most so many events a second; 0 is no limit."`
-	State   string        `placeholder:"FILE" help:"File that keeps how far it has come, so that the same command goes on there when it ended early. It is removed at the end."`
-	Timeout time.Duration `default:"24h" help:"Give up after so long."`
-	Yes     bool          `help:"Do it. Without it the command says what it would do."`
+	Rate        int           `help:"At most so many events a second; 0 is no limit."`
+	State       string        `placeholder:"FILE" help:"File that keeps how far it has come, so that the same command goes on there when it ended early. It is removed at the end."`
+	SkipDamaged bool          `help:"Go on behind damaged files: what is in front of the damage is sent, each is named, and the exit code is 1."`
+	Timeout     time.Duration `default:"24h" help:"Give up after so long."`
+	Yes         bool          `help:"Do it. Without it the command says what it would do."`
 }
 
 // Run replays.

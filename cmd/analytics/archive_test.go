@@ -229,6 +229,67 @@ func TestForgetBehindDamage(t *testing.T) {
 	require.Contains(t, plain.stdout, out.Archive.Unread[0]+" cannot be read")
 }
 
+// Damage ends what is sent, unless it is to be skipped.
+func TestSkipDamaged(t *testing.T) {
+	dir := stored(t, visits()...)
+	store(t, dir, "blog", visits()...)
+	require.NoError(t, os.Truncate(filesOf(t, dir)[0], 60))
+	manifests, err := filepath.Glob(filepath.Join(dir, "archive", "_manifest", "*.json"))
+	require.NoError(t, err)
+	require.Len(t, manifests, 4)
+	for _, name := range manifests { // that of a sound file
+		raw, err := os.ReadFile(name)
+		require.NoError(t, err)
+		if strings.Contains(string(raw), `"count":2`) && strings.Contains(string(raw), `"source":"shop"`) {
+			require.NoError(t, os.WriteFile(name, []byte("x"), 0o600))
+		}
+	}
+	db := "sqlite:" + filepath.Join(t.TempDir(), "shop.db")
+	sync := []string{"warehouse", "sync", "--archive", dir, "--store", db, "--json"}
+
+	r := analyze(t, sync...)
+	require.Equal(t, exitFault, r.code)
+	require.Contains(t, r.stderr, "--skip-damaged")
+	r = analyze(t, append(sync, "--skip-damaged")...)
+	require.Equal(t, exitFault, r.code)
+	out := jsonOf[shipmentJSON](t, r.stdout)
+	require.False(t, out.Sent)
+	require.EqualValues(t, 1, out.Damaged, "a manifest; files are not read without --yes")
+
+	r = analyze(t, append(sync, "--skip-damaged", "--yes")...)
+	require.Equal(t, exitFault, r.code)
+	out = jsonOf[shipmentJSON](t, r.stdout)
+	require.EqualValues(t, 2, out.Damaged)
+	require.Empty(t, out.Error)
+	require.GreaterOrEqual(t, out.Accepted, int64(2), r.stderr)
+	require.Equal(t, 2, strings.Count(r.stderr, "\n"), r.stderr)
+}
+
+// Without --yes forget says what it would do, damage and unfinished files included.
+func TestForgetWithoutYes(t *testing.T) {
+	alias := analytics.Event{Type: analytics.CallAlias, MessageID: "x1", UserID: "u3", PreviousID: "u1", Timestamp: time.Now()}
+	dir := stored(t, append(visits(), alias)...)
+	forget := []string{"archive", "forget", dir, "--user", "u1", "--json"}
+	would := jsonOf[forgottenJSON](t, analyze(t, forget...).stdout)
+	require.EqualValues(t, 3, would.Archive.Events, "the alias among them")
+	require.NoError(t, os.WriteFile(filesOf(t, dir)[0], []byte("x"), 0o600))
+	part := filepath.Join(dir, "_parts", "p-9.part.damaged")
+	require.NoError(t, os.WriteFile(part, nil, 0o600))
+	before := tree(t, dir)
+	r := analyze(t, forget...)
+	require.Equal(t, exitFault, r.code)
+	would = jsonOf[forgottenJSON](t, r.stdout)
+	require.EqualValues(t, 1, would.Archive.Events)
+	require.Len(t, would.Archive.Unread, 1)
+	require.Equal(t, 1, would.Archive.Parts)
+	require.Equal(t, before, tree(t, dir))
+}
+
+// Events without a time of reception have none in the list.
+func TestFilesWithoutTimes(t *testing.T) {
+	require.Empty(t, archiveFileOf(archive.File{}).FirstReceived)
+}
+
 // Files that a process still writes are not looked into, and that is no success.
 func TestForgetBesideAWriter(t *testing.T) {
 	dir := stored(t, visits()...)
@@ -259,7 +320,9 @@ func TestWrongCallsOfTheArchive(t *testing.T) {
 		{[]string{"archive", "ls", filepath.Join(dir, "none")}, exitFault},
 		{[]string{"archive", "ls", file}, exitUsage},
 		{[]string{"archive", "ls", t.TempDir()}, exitFine},
-		{[]string{"archive", "verify", t.TempDir()}, exitFine},
+		{[]string{"archive", "verify", t.TempDir()}, exitFault},
+		{[]string{"archive", "verify", dir, "--prefix", "other"}, exitFault},
+		{[]string{"archive", "forget", t.TempDir(), "--user", "u", "--yes"}, exitFault},
 		{[]string{"archive", "cat", dir, "--from", "yesterday"}, exitUsage},
 		{[]string{"archive", "cat", dir, "--type", "tracks"}, exitUsage},
 		{[]string{"archive", "replay", dir}, exitUsage},

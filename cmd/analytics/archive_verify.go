@@ -12,7 +12,7 @@ type archiveVerify struct {
 
 // Run reads everything.
 func (cmd *archiveVerify) Run(c *command) error {
-	a, err := cmd.open()
+	a, err := cmd.openWritten()
 	if err != nil {
 		return err
 	}
@@ -48,6 +48,9 @@ func (c *command) verdict(r *archive.Report) {
 	}
 	if r.MoreFaults > 0 {
 		c.printf("  and %d more\n", r.MoreFaults)
+	}
+	if r.Lost > 0 {
+		c.printf("  %s lost to a damaged disk before their files were finished\n", count(r.Lost, "event"))
 	}
 	if r.Parts > 0 {
 		c.printf("  %s not looked into\n", count(r.Parts, "unfinished file"))

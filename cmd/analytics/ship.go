@@ -20,8 +20,9 @@ type shipment struct {
 	to         target
 	verb, past string
 
-	mark checkpoint
-	out  shipmentJSON
+	mark    checkpoint
+	damaged []error // what was skipped
+	out     shipmentJSON
 }
 
 // shipmentJSON is what became of a shipment, or would.
@@ -38,6 +39,7 @@ type shipmentJSON struct {
 	Delivered uint64         `json:"delivered"`
 	Filtered  map[string]int `json:"filtered,omitempty"` // by reason
 	Dropped   map[string]int `json:"dropped,omitempty"`  // by reason
+	Damaged   int64          `json:"damaged,omitempty"`  // files and manifests that were skipped
 	Error     string         `json:"error,omitempty"`
 }
 
@@ -61,20 +63,28 @@ func (s *shipment) run(dir, prefix string) error {
 	if err != nil {
 		return err
 	}
+	for i, bad := range s.damaged {
+		s.c.damaged(bad, i)
+	}
+	s.out.Damaged += int64(len(s.damaged))
 	if s.c.json {
 		err = s.c.printJSON(s.out)
 	} else {
 		s.print()
 	}
-	fine := s.out.Error == "" && len(s.out.Dropped) == 0 && s.out.Refused == 0
+	fine := s.out.Error == "" && s.out.Damaged == 0 && len(s.out.Dropped) == 0 && s.out.Refused == 0
 	return cmp.Or(err, told(!fine))
 }
 
 // count says what there is to send.
 func (s *shipment) count() error {
 	for f, err := range s.archive.Files(s.c.ctx, s.query) {
+		if err != nil && s.SkipDamaged && errors.Is(err, archive.ErrDamaged) {
+			s.damaged = append(s.damaged, err)
+			continue
+		}
 		if err != nil {
-			return err
+			return hinted(err)
 		}
 		switch at := s.mark.at; {
 		case at.Key == f.Key && (at.SHA256 != f.SHA256 || f.Rewriting != nil): // it is sent from its start
@@ -114,14 +124,19 @@ func (s *shipment) send() error {
 	}
 	stopped := complaints.watch(client, s.to.integration, s.out.Before)
 	done, err := s.archive.Replay(ctx, s.query, archive.ToClient(client, s.to.integration, ""), archive.ReplayOptions{
-		Rate: s.Rate, From: s.mark.at, Save: s.mark.save,
+		Rate: s.Rate, From: s.mark.at, Save: s.mark.save, SkipDamaged: s.SkipDamaged,
 	})
+	err = hinted(err)
 	err = cmp.Or(err, client.Close(ctx))
 	stopped()
 	if err == nil {
 		err = s.mark.remove()
 	}
 	s.out.Sent, s.out.Accepted, s.out.Refused = true, done.Events, done.Refused
+	s.damaged, s.out.Damaged = nil, done.MoreFaults
+	for _, f := range done.Faults {
+		s.damaged = append(s.damaged, fmt.Errorf("%s: %s", f.Key, f.Problem))
+	}
 	stats := client.Stats().Destinations[s.to.integration]
 	s.out.Delivered, s.out.Filtered, s.out.Dropped = stats.Delivered, named(stats.Filtered), named(stats.Dropped)
 	if cause := context.Cause(ctx); err != nil && cause != nil {
@@ -136,6 +151,14 @@ func (s *shipment) send() error {
 	return nil
 }
 
+// hinted says how to go on behind damage.
+func hinted(err error) error {
+	if errors.Is(err, archive.ErrDamaged) {
+		return fmt.Errorf("%w; --skip-damaged goes on behind it", err)
+	}
+	return err
+}
+
 var errInterrupted = errors.New("interrupted")
 
 func (s *shipment) print() {
@@ -148,10 +171,11 @@ func (s *shipment) print() {
 	if !o.Sent {
 		if o.Events == 0 {
 			c.printf("no events to %s\n", s.verb)
+			s.printRest()
 			return
 		}
 		c.printf("would %s %s %s\n", s.verb, events, where)
-		s.printBefore()
+		s.printRest()
 		c.printf("nothing was sent, add --yes\n")
 		return
 	}
@@ -166,7 +190,7 @@ func (s *shipment) print() {
 		c.printf("; %d not taken", o.Refused)
 	}
 	c.printf("\n")
-	s.printBefore()
+	s.printRest()
 	if o.Error == "" {
 		return
 	}
@@ -178,7 +202,10 @@ func (s *shipment) print() {
 	}
 }
 
-func (s *shipment) printBefore() {
+func (s *shipment) printRest() {
+	if s.out.Damaged > 0 {
+		s.c.printf("  %s skipped, or read up to the damage\n", count(s.out.Damaged, "damaged file"))
+	}
 	if s.out.Before > 0 {
 		s.c.printf("  an earlier run has dealt with %d of them\n", s.out.Before)
 	}

@@ -177,5 +177,10 @@ func (t *totalJSON) printNotices(c *command) error {
 	return nil
 }
 
-// at writes a time in UTC.
-func at(t time.Time) string { return t.UTC().Format(timeFormat) }
+// at is a time in UTC; empty if there is none.
+func at(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(timeFormat)
+}
