@@ -2,6 +2,7 @@ package archive_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -173,5 +174,44 @@ func TestPrefixesThatAreNoKeys(t *testing.T) {
 		require.ErrorContains(t, (&archive.Destination{Bucket: folder, Prefix: prefix}).Open(analytics.Env{}), "Prefix")
 		_, err = archive.Open(newMemory(), prefix)
 		require.NoError(t, err)
+	}
+}
+
+// hooked is a ctx that does something when it is asked for the n-th time.
+type hooked struct {
+	context.Context
+	left int
+	do   func()
+}
+
+func (h *hooked) Err() error {
+	if h.left--; h.left == 0 {
+		h.do()
+	}
+	return h.Context.Err()
+}
+
+// A file that is finished while Forget works is searched, or among Parts.
+func TestFilesThatAreFinishedWhileForgetWorks(t *testing.T) {
+	erased := 0
+	for n := 1; ; n++ {
+		folder := &archive.Folder{Path: t.TempDir()}
+		d := open(t, &archive.Destination{Bucket: folder})
+		require.NoError(t, deliver(t, d, 0, track("m-0", "u"), track("m-1", "gone")))
+		require.NoError(t, d.Rotate(t.Context()))
+		require.NoError(t, deliver(t, d, 2, track("m-2", "gone")))
+		a, err := archive.Open(folder, "")
+		require.NoError(t, err)
+		ctx := &hooked{t.Context(), n, func() { require.NoError(t, d.Rotate(t.Context())) }}
+		report, err := a.Forget(ctx, archive.Identity{UserID: "gone"})
+		require.NoError(t, err)
+		if ctx.left > 0 {
+			require.Greater(t, n, 5)
+			require.Positive(t, erased)
+			return
+		}
+		left := eventsIn(t, folder, archive.Query{UserIDs: []string{"gone"}})
+		require.True(t, len(left) == 0 || report.Parts == 1, "%d: %v", n, report)
+		erased += len(left) ^ 1
 	}
 }

@@ -203,3 +203,61 @@ func TestReplayBesideDamage(t *testing.T) {
 		require.EqualValues(t, 2, done.Files)
 	})
 }
+
+// Live events that never end, at a tool that takes longer for a request than they take to
+// come, do not keep a replay from its end.
+func TestReplayBesideLiveEvents(t *testing.T) {
+	a, _ := stored(t, track("m-0", "u"), track("m-1", "u"))
+	synctest.Test(t, func(t *testing.T) {
+		slow := analytics.DestinationFunc("Slow", func(ctx context.Context, _ []*analytics.Event) error {
+			time.Sleep(1500 * time.Millisecond)
+			return nil
+		})
+		client, err := analytics.New(analytics.Config{Destinations: []analytics.Destination{slow}})
+		require.NoError(t, err)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		live := make(chan error, 1)
+		go func() {
+			for ctx.Err() == nil {
+				if err := client.Track(ctx, analytics.Track{UserID: "live", Event: "E"}); err != nil && ctx.Err() == nil {
+					live <- err
+					return
+				}
+				time.Sleep(100 * time.Millisecond)
+			}
+			live <- nil
+		}()
+		time.Sleep(10 * time.Second)
+		_, err = a.Replay(ctx, archive.Query{}, archive.ToClient(client, "Slow", ""), archive.ReplayOptions{})
+		require.NoError(t, err)
+		cancel()
+		require.NoError(t, <-live)
+		require.NoError(t, client.Close(t.Context()))
+	})
+}
+
+// Of a file that is being rewritten nobody knows which lines a checkpoint has counted.
+func TestCheckpointsOfFilesThatAreRewritten(t *testing.T) {
+	_, a, file, _ := interrupted(t)
+	synctest.Test(t, func(t *testing.T) {
+		got := 0
+		fresh := func() archive.Target {
+			return archive.ToDestination(analytics.DestinationFunc("Fresh", func(_ context.Context, events []*analytics.Event) error {
+				got += len(events)
+				return nil
+			}))
+		}
+		before, err := a.Replay(t.Context(), archive.Query{}, fresh(), archive.ReplayOptions{})
+		require.NoError(t, err)
+		require.Equal(t, 4, got)
+		require.Equal(t, archive.Checkpoint{FirstReceived: before.Last.FirstReceived, Key: file, Line: 4}, before.Last)
+		_, err = a.Replay(t.Context(), archive.Query{}, fresh(), archive.ReplayOptions{From: before.Last})
+		require.NoError(t, err)
+		require.Equal(t, 8, got, "all of them once more")
+		_, err = a.Forget(t.Context(), archive.Identity{UserID: "gone"})
+		require.NoError(t, err)
+		_, err = a.Replay(t.Context(), archive.Query{}, fresh(), archive.ReplayOptions{From: before.Last})
+		require.NoError(t, err)
+		require.Equal(t, 11, got)
+	})
+}

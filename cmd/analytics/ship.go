@@ -48,7 +48,7 @@ func (s *shipment) run(dir, prefix string) error {
 	if s.Rate < 0 {
 		return fmt.Errorf("%w: --rate is negative", errUsage)
 	}
-	s.mark = checkpoint{file: s.State, of: shipmentID(dir, prefix, s.query, s.to.name)}
+	s.mark = checkpoint{file: s.State, of: shipmentID(dir, prefix, s.query, s.to)}
 	if err := s.mark.load(); err != nil {
 		return err
 	}

@@ -30,16 +30,17 @@ type checkpointJSON struct {
 
 const checkpointVersion = 1
 
-// shipmentID tells shipments apart, without the ids of users that a query may have.
-func shipmentID(dir, prefix string, q archive.Query, target string) string {
+// shipmentID tells shipments apart, without the ids of users that a query may have, and
+// without the write key: the same endpoint with another one is another target.
+func shipmentID(dir, prefix string, q archive.Query, to target) string {
 	if abs, err := filepath.Abs(dir); err == nil {
 		dir = abs
 	}
 	b, _ := json.Marshal(struct { // of strings and times, which is never an error
 		Dir, Prefix string
 		Query       archive.Query
-		Target      string
-	}{dir, prefix, q, target})
+		Target, Key string
+	}{dir, prefix, q, to.name, to.config.WriteKey})
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:16])
 }

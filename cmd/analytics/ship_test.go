@@ -240,7 +240,10 @@ func TestStateOfAnother(t *testing.T) {
 	require.NoError(t, err)
 	body, err := os.ReadFile(file)
 	require.NoError(t, err)
-	mark := checkpoint{file: state, of: shipmentID(dir, "", archive.Query{}, to.name)}
+	mark := checkpoint{file: state, of: shipmentID(dir, "", archive.Query{}, to)}
+	other := to
+	other.config.WriteKey = "another"
+	require.NotEqual(t, mark.of, shipmentID(dir, "", archive.Query{}, other))
 	at := archive.Checkpoint{
 		Key: filepath.ToSlash(key), FirstReceived: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC),
 		SHA256: fmt.Sprintf("%x", sha256.Sum256(body)), Line: 2,
