@@ -2,6 +2,7 @@ package archive
 
 import (
 	"bytes"
+	"io"
 
 	"github.com/tributary-dev/analytics/internal/wal"
 )
@@ -22,6 +23,12 @@ var EachLine = func(raw []byte, key string, rawBytes int64) (n int, err error) {
 		return nil
 	})
 	return n, err
+}
+
+// SoundFront measures what is sound at the beginning of a damaged part.
+func SoundFront(raw []byte, ext string, rawBytes int64) (bytesOf, rawOf, count int64) {
+	front := soundFront(io.NewSectionReader(bytes.NewReader(raw), 0, int64(len(raw))), &part{Ext: ext, RawBytes: rawBytes})
+	return front.bytes, front.rawLen, front.count
 }
 
 // ParseManifest reads a manifest.

@@ -11,8 +11,8 @@ import (
 	"github.com/tributary-dev/analytics/archive"
 )
 
-// FuzzRead reads whatever is said to be a file of events.
-func FuzzRead(f *testing.F) {
+// addFiles adds files of events to what is fuzzed, and returns the length of their lines.
+func addFiles(f *testing.F) int64 {
 	lines := []byte(track("m-0", "u") + "\n" + track("m-1", "v") + "\n")
 	var gz bytes.Buffer
 	w := gzip.NewWriter(&gz)
@@ -30,12 +30,34 @@ func FuzzRead(f *testing.F) {
 	f.Add(gz.Bytes()[:gz.Len()/2], false)
 	f.Add(zs[:len(zs)-1], true)
 	f.Add([]byte{}, false)
+	return 2 * int64(len(lines))
+}
+
+// extensions are those of the files of addFiles.
+var extensions = map[bool]string{false: ".gz", true: ".zst"}
+
+// FuzzRead reads whatever is said to be a file of events.
+func FuzzRead(f *testing.F) {
+	most := addFiles(f)
 	f.Fuzz(func(_ *testing.T, raw []byte, zstd bool) {
-		key := "x.gz"
-		if zstd {
-			key = "x.zst"
+		_, _ = archive.EachLine(raw, "x"+extensions[zstd], most) // it must not panic, nor take for ever
+	})
+}
+
+// FuzzSoundFront reads unfinished files that the disk has damaged. What is called sound can
+// be read, and is all that it says.
+func FuzzSoundFront(f *testing.F) {
+	most := addFiles(f)
+	f.Fuzz(func(t *testing.T, raw []byte, zstd bool) {
+		size, rawBytes, count := archive.SoundFront(raw, extensions[zstd], most)
+		require.LessOrEqual(t, size, int64(len(raw)))
+		require.LessOrEqual(t, rawBytes, most)
+		if count == 0 {
+			return
 		}
-		_, _ = archive.EachLine(raw, key, 4*int64(len(lines))) // it must not panic, nor take for ever
+		n, err := archive.EachLine(raw[:size], "x"+extensions[zstd], rawBytes)
+		require.NoError(t, err)
+		require.EqualValues(t, count, n)
 	})
 }
 

@@ -133,10 +133,15 @@ func parseManifest(raw []byte, prefix, key string) (*Manifest, error) {
 		return nil, errors.New("its log or range is not that of its file")
 	case !m.folderFits(strings.TrimPrefix(m.Key, prefix)), ext == "", m.Compression != compressionOf(ext):
 		return nil, errors.New("its source or compression is not that of its file")
-	case m.Count < 0, m.Lost < 0, m.Bytes < 0, m.RawBytes < 0, err != nil, len(sum) != 32:
+	case m.Count < 0, m.Lost < 0, m.Bytes < 0, m.RawBytes < 0, err != nil, len(sum) != 32, !m.Rewriting.fits(m):
 		return nil, errors.New("its numbers cannot be")
 	}
 	return m, nil
+}
+
+// fits tells whether it can be left of a file; nil can.
+func (r *Remainder) fits(m *Manifest) bool {
+	return r == nil || r.Count >= 0 && r.Count <= m.Count && r.RawBytes >= 0 && r.RawBytes <= m.RawBytes
 }
 
 // folderFits tells whether the file is in a folder of its source.
