@@ -9,9 +9,6 @@ import (
 	"github.com/tributary-dev/analytics/warehouse"
 )
 
-// goldenOrders is how many orders of the same events are loaded.
-const goldenOrders = 60
-
 // goldenOrder loads the events of order.json in the order of the file and in random ones,
 // in random batches, and wants the same tables each time. Each order has a source of its
 // own.

@@ -1,0 +1,6 @@
+//go:build race
+
+package sourcetest_test
+
+// underRace tells whether the race detector is on, under which everything takes ten times as long.
+const underRace = true
