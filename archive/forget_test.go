@@ -14,9 +14,9 @@ import (
 	"github.com/tributary-dev/analytics/archive"
 )
 
-// interrupted is an archive of one file of four members, one of which is of "gone", where
+// halfForgotten is an archive of one file of four members, one of which is of "gone", where
 // Forget has died with the file still as it was.
-func interrupted(t *testing.T) (m *memory, a *archive.Archive, file string, ends []int64) {
+func halfForgotten(t *testing.T) (m *memory, a *archive.Archive, file string, ends []int64) {
 	t.Helper()
 	m = newMemory()
 	d := open(t, &archive.Destination{Bucket: m, Dir: t.TempDir()})
@@ -56,7 +56,7 @@ func memberEnds(t *testing.T, raw []byte) (ends []int64) {
 // A manifest that says "rewriting" allows the file before and the one after, and no other:
 // one that was cut has the length and number of lines of the one after.
 func TestFilesThatAreRewrittenAreNotBelievedBlindly(t *testing.T) {
-	m, a, file, ends := interrupted(t)
+	m, a, file, ends := halfForgotten(t)
 	whole := m.files[file]
 	requireEvents := func(n int) {
 		t.Helper()
@@ -92,7 +92,7 @@ func TestFilesThatAreRewrittenAreNotBelievedBlindly(t *testing.T) {
 // Whoever is erased after a Forget that died behind the file, before its manifest.
 func TestForgetBehindAHalfForget(t *testing.T) {
 	for _, who := range []string{"gone", "u   ", "somebody else"} {
-		m, a, file, _ := interrupted(t)
+		m, a, file, _ := halfForgotten(t)
 		m.onPut = func(key string) {
 			if key == file {
 				m.down = errDown
@@ -177,14 +177,14 @@ func TestPrefixesThatAreNoKeys(t *testing.T) {
 	}
 }
 
-// hooked is a ctx that does something when it is asked for the n-th time.
-type hooked struct {
+// hookedCtx is a ctx that does something when it is asked for the n-th time.
+type hookedCtx struct {
 	context.Context
 	left int
 	do   func()
 }
 
-func (h *hooked) Err() error {
+func (h *hookedCtx) Err() error {
 	if h.left--; h.left == 0 {
 		h.do()
 	}
@@ -202,7 +202,7 @@ func TestFilesThatAreFinishedWhileForgetWorks(t *testing.T) {
 		require.NoError(t, deliver(t, d, 2, track("m-2", "gone")))
 		a, err := archive.Open(folder, "")
 		require.NoError(t, err)
-		ctx := &hooked{t.Context(), n, func() { require.NoError(t, d.Rotate(t.Context())) }}
+		ctx := &hookedCtx{t.Context(), n, func() { require.NoError(t, d.Rotate(t.Context())) }}
 		report, err := a.Forget(ctx, archive.Identity{UserID: "gone"})
 		require.NoError(t, err)
 		if ctx.left > 0 {

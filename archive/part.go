@@ -27,6 +27,7 @@ type part struct {
 	RawBytes int64     `json:"rawBytes"`
 	Sum      uint32    `json:"crc32c,omitempty"` // of the first Bytes; zero: of a note that had none
 	Lost     int64     `json:"lost,omitempty"`   // events that were damaged: Count is without them
+	Aside    string    `json:"aside,omitempty"`  // where its damaged file goes, or has gone
 	Sealed   bool      `json:"sealed,omitempty"` // nothing is added any more
 
 	stats   *stats  // nil: of an earlier process, it is read again

@@ -25,7 +25,7 @@ type reading struct {
 // is valid during the call.
 func (a *Archive) read(ctx context.Context, m *Manifest, f func(n int64, line []byte, v *fields) error) (reading, error) {
 	got, err := a.readAs(ctx, m, f)
-	if errors.Is(err, ErrDamaged) && got.whole && ctx.Err() == nil && a.erasedMeanwhile(ctx, m, got) {
+	if errors.Is(err, ErrDamaged) && got.whole && ctx.Err() == nil && a.erasedMeanwhile(ctx, m) {
 		err = nil
 	}
 	return got, err
@@ -55,17 +55,22 @@ func (a *Archive) readAs(ctx context.Context, m *Manifest, f func(n int64, line 
 }
 
 // erasedMeanwhile tells whether a file is not that of its manifest because Forget has been
-// at work since that was read.
-func (a *Archive) erasedMeanwhile(ctx context.Context, before *Manifest, got reading) bool {
-	m, err := a.manifest(ctx, manifestKey(a.prefix, before.Key))
-	if err != nil {
-		return got.lines == 0 && errors.Is(err, ErrNotFound)
+// at work since that was read: then it is that of the manifest of now.
+func (a *Archive) erasedMeanwhile(ctx context.Context, before *Manifest) bool {
+	for {
+		m, err := a.manifest(ctx, manifestKey(a.prefix, before.Key))
+		if err != nil {
+			return errors.Is(err, ErrNotFound)
+		}
+		if m.sameContent(before) {
+			return false
+		}
+		_, err = a.readAs(ctx, m, func(int64, []byte, *fields) error { return nil })
+		if !errors.Is(err, ErrDamaged) {
+			return err == nil
+		}
+		before = m // another Forget may be at work
 	}
-	if m.sameContent(before) {
-		return false
-	}
-	return got.lines == m.Count && got.bytes == m.RawBytes ||
-		m.Rewriting != nil && got.lines == m.Rewriting.Count && got.bytes == m.Rewriting.RawBytes
 }
 
 // sameContent tells whether two manifests of a file say the same of what it may be.
@@ -125,7 +130,7 @@ func (m *Manifest) ended(got *reading, file *summing, text hash.Hash) error {
 	}
 	got.rest = *m.Rewriting == Remainder{got.lines, got.bytes, hex.EncodeToString(text.Sum(nil))}
 	if !got.rest {
-		return &fault{m.Key, errors.New("it is neither what it was before Forget nor what that leaves of it")}
+		return &fault{m.Key, errors.New("it is neither the file of its checksum nor what is to be left of that")}
 	}
 	return nil
 }

@@ -238,7 +238,7 @@ func TestReplayBesideLiveEvents(t *testing.T) {
 
 // Of a file that is being rewritten nobody knows which lines a checkpoint has counted.
 func TestCheckpointsOfFilesThatAreRewritten(t *testing.T) {
-	_, a, file, _ := interrupted(t)
+	_, a, file, _ := halfForgotten(t)
 	synctest.Test(t, func(t *testing.T) {
 		got := 0
 		fresh := func() archive.Target {

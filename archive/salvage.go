@@ -10,79 +10,111 @@ import (
 	"io"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 )
 
-// salvage puts the sound front of a damaged part in its place, under another name, and
-// keeps the damaged file for people, who learn of it at once and from the next Rotate or
-// Close. sound is false where there is no such front. A process that dies meanwhile finds
-// the damaged file under either name.
+// salvage makes a damaged part what is sound in front of the damage, and keeps the damaged
+// file for people, who learn of it at once and from the next Rotate or Close. sound is
+// false where nothing is. A process that dies meanwhile leaves the file under one of two
+// names, both of which are in the note.
 func (d *Destination) salvage(p *part, why error) (sound bool, err error) {
-	aside := filepath.Join(d.dir, p.File+damagedSuffix)
-	if err := d.fs.Rename(filepath.Join(d.dir, p.File), aside); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	front, err := d.soundFrontOf(p, p.File)
+	if err == nil && front.count == p.Count { // what was changed says nothing of the events
+		d.log.Warn("archive has a damaged unfinished file, of which all can be read", "file", p.File, "events", p.Count, "error", why)
+		p.stats, p.Bytes, p.RawBytes, p.Sum = nil, front.bytes, front.rawLen, front.sum
+		return true, d.save()
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return false, fmt.Errorf("archive: %w", err)
 	}
-	where := "it is kept in " + aside
+	if err := d.putAside(p); err != nil {
+		return false, err
+	}
 	d.serial++
-	front, err := d.copyFront(p, aside, partName(d.serial))
-	if errors.Is(err, fs.ErrNotExist) {
-		where, err = "it is gone", nil
+	where := "kept in " + filepath.Join(d.dir, p.Aside)
+	front, err = d.soundFrontOf(p, p.Aside)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		where, err = "gone", nil
+	case err == nil && front.count > 0:
+		err = d.copyFront(p.Aside, partName(d.serial), &front)
 	}
 	if err = cmp.Or(err, d.fs.SyncDir(d.dir)); err != nil {
 		return false, fmt.Errorf("archive: %w", err)
 	}
 	count, lost := p.Count, p.Count-front.count
-	tell := d.log.Error
-	if lost == 0 {
-		tell, where = d.log.Warn, "nothing of it is"
-	} else {
-		d.aside = append(d.aside, fmt.Errorf("%w; %d of its %d events are lost, %s", why, lost, count, where))
-	}
-	tell("archive has a damaged unfinished file", "file", p.File, "events", count, "lost", lost, "where", where, "error", why)
+	d.log.Error("archive has a damaged unfinished file", "file", p.File, "events", count, "lost", lost, "where", where, "error", why)
+	d.aside = append(d.aside, fmt.Errorf("%w; %d of its %d events are lost, it is %s", why, lost, count, where))
 	if front.count == 0 {
 		return false, nil
 	}
-	p.File, p.stats = partName(d.serial), nil
+	p.File, p.Aside, p.stats = partName(d.serial), "", nil
 	p.Count, p.Bytes, p.RawBytes, p.Sum, p.Lost = front.count, front.bytes, front.rawLen, front.sum, p.Lost+lost
-	if err := d.save(); err != nil {
-		return false, err
-	}
-	if lost > 0 {
-		return true, nil
-	}
-	return true, d.removeFile(aside)
+	return true, d.save()
 }
 
-// copyFront copies the members in front of the damage into a part of their own, if there
-// are any.
-func (d *Destination) copyFront(p *part, damaged, name string) (extent, error) {
-	from, err := d.fs.Open(damaged, false, false)
+// putAside gives a damaged file another name. The next process finds the name in the note,
+// and nothing else that was put aside has it.
+func (d *Destination) putAside(p *part) error {
+	if p.Aside == "" {
+		names, err := d.fs.ReadDir(d.dir)
+		if err != nil {
+			return fmt.Errorf("archive: %w", err)
+		}
+		p.Aside, d.unsure = p.File+damagedSuffix, true
+		for slices.Contains(names, p.Aside) {
+			d.serial++
+			p.Aside = partName(d.serial) + damagedSuffix
+		}
+	}
+	if err := d.assure(); err != nil {
+		return err
+	}
+	err := d.fs.Rename(filepath.Join(d.dir, p.File), filepath.Join(d.dir, p.Aside))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("archive: %w", err)
+	}
+	return nil
+}
+
+// soundFrontOf measures what is sound in a file of a part.
+func (d *Destination) soundFrontOf(p *part, name string) (front extent, err error) {
+	from, err := d.fs.Open(filepath.Join(d.dir, name), false, false)
 	if err != nil {
-		return extent{}, err
+		return front, err
 	}
 	defer from.Close()
 	size, err := from.Size()
 	if err != nil {
-		return extent{}, err
-	}
-	front := soundFront(io.NewSectionReader(from, 0, min(size, p.Bytes)), p)
-	if front.count == 0 {
-		return front, nil
-	}
-	to, err := d.fs.Open(filepath.Join(d.dir, name), true, true)
-	if err != nil {
 		return front, err
 	}
+	front = soundFront(io.NewSectionReader(from, 0, min(size, p.Bytes)), p)
 	sum := crc32.New(castagnoli)
-	_, err = io.Copy(io.MultiWriter(io.NewOffsetWriter(to, 0), sum), io.NewSectionReader(from, 0, front.bytes))
-	if err == nil {
-		err = to.Sync()
-	}
+	_, err = io.Copy(sum, io.NewSectionReader(from, 0, front.bytes))
 	front.sum = sum.Sum32()
-	return front, errors.Join(err, to.Close())
+	return front, err
+}
+
+// copyFront copies what is sound into a part of its own.
+func (d *Destination) copyFront(from, to string, front *extent) error {
+	source, err := d.fs.Open(filepath.Join(d.dir, from), false, false)
+	if err != nil {
+		return err
+	}
+	defer source.Close()
+	file, err := d.fs.Open(filepath.Join(d.dir, to), true, true)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(io.NewOffsetWriter(file, 0), io.NewSectionReader(source, 0, front.bytes))
+	if err == nil {
+		err = file.Sync()
+	}
+	return errors.Join(err, file.Close())
 }
 
 // soundFront measures the members up to the first that is damaged.

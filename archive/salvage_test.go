@@ -99,16 +99,16 @@ func TestFilesWithoutManifest(t *testing.T) {
 	}
 }
 
-// A process that dies while it puts a damaged part aside leaves the rest to the next one,
-// which writes over nothing that was kept.
-func TestDyingBesideADamagedPart(t *testing.T) {
+// Nothing that was kept is written over, whatever its name.
+func TestDamagedPartsThatWereKept(t *testing.T) {
 	d, part, ends := threeBatches(t, newMemory(), archive.Zstd)
 	dir := copied(t, d.Dir)
 	part = filepath.Join(dir, filepath.Base(part))
 	flip(t, part, ends[1]-3)
-	require.NoError(t, os.Rename(part, part+".damaged"))
-	older := filepath.Join(dir, "p-7.part.damaged")
-	require.NoError(t, os.WriteFile(older, []byte("kept"), 0o600))
+	older := []string{part + ".damaged", filepath.Join(dir, "p-7.part.damaged")}
+	for _, name := range older {
+		require.NoError(t, os.WriteFile(name, []byte("kept"), 0o600))
+	}
 
 	m := newMemory()
 	d = open(t, &archive.Destination{Bucket: m, Dir: dir})
@@ -122,12 +122,14 @@ func TestDyingBesideADamagedPart(t *testing.T) {
 		require.NoError(t, os.Truncate(parts[0], 0))
 		require.Error(t, d.Rotate(t.Context()))
 	}
-	raw, err := os.ReadFile(older)
-	require.NoError(t, err)
-	require.Equal(t, "kept", string(raw))
+	for _, name := range older {
+		raw, err := os.ReadFile(name)
+		require.NoError(t, err)
+		require.Equal(t, "kept", string(raw))
+	}
 	kept, err := filepath.Glob(filepath.Join(dir, "*.damaged"))
 	require.NoError(t, err)
-	require.Len(t, kept, 12)
+	require.Len(t, kept, 13)
 }
 
 // A note for each of many files would be most of the work.
