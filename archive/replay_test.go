@@ -27,6 +27,16 @@ func stored(t *testing.T, raws ...string) (*archive.Archive, *memory) {
 	return a, m
 }
 
+// taking is a fresh destination that notes the ids of what it gets.
+func taking(got *[]string) archive.Target {
+	return archive.ToDestination(analytics.DestinationFunc("Fresh", func(_ context.Context, events []*analytics.Event) error {
+		for _, e := range events {
+			*got = append(*got, e.MessageID)
+		}
+		return nil
+	}))
+}
+
 // A destination that refuses its settings ends a replay, which would wait for ever.
 func TestReplayToADestinationThatRefuses(t *testing.T) {
 	a, _ := stored(t, track("m-0", "u"))
@@ -113,14 +123,7 @@ func TestReplayBehindAForget(t *testing.T) {
 	a, _ := stored(t, track("m-0", "gone"), track("m-1", "u"), track("m-2", "u"))
 	synctest.Test(t, func(t *testing.T) {
 		var got []string
-		fresh := func() archive.Target {
-			return archive.ToDestination(analytics.DestinationFunc("Fresh", func(_ context.Context, events []*analytics.Event) error {
-				for _, e := range events {
-					got = append(got, e.MessageID)
-				}
-				return nil
-			}))
-		}
+		fresh := func() archive.Target { return taking(&got) }
 		done, err := a.Replay(t.Context(), archive.Query{}, fresh(), archive.ReplayOptions{})
 		require.NoError(t, err)
 		require.EqualValues(t, 3, done.Last.Line)
@@ -184,14 +187,7 @@ func TestReplayBesideDamage(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		var got []string
-		fresh := func() archive.Target {
-			return archive.ToDestination(analytics.DestinationFunc("Fresh", func(_ context.Context, events []*analytics.Event) error {
-				for _, e := range events {
-					got = append(got, e.MessageID)
-				}
-				return nil
-			}))
-		}
+		fresh := func() archive.Target { return taking(&got) }
 		_, err := a.Replay(t.Context(), archive.Query{}, fresh(), archive.ReplayOptions{})
 		require.ErrorIs(t, err, archive.ErrDamaged)
 		require.Empty(t, got)
@@ -240,24 +236,19 @@ func TestReplayBesideLiveEvents(t *testing.T) {
 func TestCheckpointsOfFilesThatAreRewritten(t *testing.T) {
 	_, a, file, _ := halfForgotten(t)
 	synctest.Test(t, func(t *testing.T) {
-		got := 0
-		fresh := func() archive.Target {
-			return archive.ToDestination(analytics.DestinationFunc("Fresh", func(_ context.Context, events []*analytics.Event) error {
-				got += len(events)
-				return nil
-			}))
-		}
+		var got []string
+		fresh := func() archive.Target { return taking(&got) }
 		before, err := a.Replay(t.Context(), archive.Query{}, fresh(), archive.ReplayOptions{})
 		require.NoError(t, err)
-		require.Equal(t, 4, got)
+		require.Len(t, got, 4)
 		require.Equal(t, archive.Checkpoint{FirstReceived: before.Last.FirstReceived, Key: file, Line: 4}, before.Last)
 		_, err = a.Replay(t.Context(), archive.Query{}, fresh(), archive.ReplayOptions{From: before.Last})
 		require.NoError(t, err)
-		require.Equal(t, 8, got, "all of them once more")
+		require.Len(t, got, 8, "all of them once more")
 		_, err = a.Forget(t.Context(), archive.Identity{UserID: "gone"})
 		require.NoError(t, err)
 		_, err = a.Replay(t.Context(), archive.Query{}, fresh(), archive.ReplayOptions{From: before.Last})
 		require.NoError(t, err)
-		require.Equal(t, 11, got)
+		require.Len(t, got, 11)
 	})
 }
