@@ -92,11 +92,29 @@ func (d *Destination) soundFrontOf(p *part, name string) (front extent, err erro
 	if err != nil {
 		return front, err
 	}
-	front = soundFront(io.NewSectionReader(from, 0, min(size, p.Bytes)), p)
+	disk := &watchedAt{r: from}
+	front = soundFront(io.NewSectionReader(disk, 0, min(size, p.Bytes)), p)
+	if disk.err != nil { // which says nothing of what is there
+		return front, disk.err
+	}
 	sum := crc32.New(castagnoli)
 	_, err = io.Copy(sum, io.NewSectionReader(from, 0, front.bytes))
 	front.sum = sum.Sum32()
 	return front, err
+}
+
+// watchedAt knows whether reading has failed other than by the end.
+type watchedAt struct {
+	r   io.ReaderAt
+	err error
+}
+
+func (w *watchedAt) ReadAt(p []byte, at int64) (int, error) {
+	n, err := w.r.ReadAt(p, at)
+	if err != nil && err != io.EOF {
+		w.err = err
+	}
+	return n, err
 }
 
 // copyFront copies what is sound into a part of its own.

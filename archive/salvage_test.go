@@ -2,14 +2,19 @@ package archive_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tributary-dev/analytics"
 	"github.com/tributary-dev/analytics/archive"
+	"github.com/tributary-dev/analytics/internal/wal/faultfs"
 )
 
 // threeBatches is a destination with one unfinished file of three members of one event.
@@ -160,4 +165,45 @@ func turn(t *testing.T, dir string) (newest int) {
 		newest = max(newest, n)
 	}
 	return newest
+}
+
+// A disk that cannot be read for a moment is not a damaged one: nothing is given up for it.
+func TestSalvageFromADiskThatFails(t *testing.T) {
+	for _, c := range []archive.Compression{archive.Gzip, archive.Zstd} {
+		for n := 0; ; n++ {
+			fs, m := faultfs.New(1), newMemory()
+			d := &archive.Destination{Bucket: m, Dir: "/parts", Compression: c}
+			d.UseFS(fs)
+			require.NoError(t, d.Open(analytics.Env{}))
+			for i := range 3 {
+				require.NoError(t, deliver(t, d, uint64(i), track(fmt.Sprint("m-", i), "u")))
+			}
+			require.NoError(t, fs.Corrupt("/parts/p-1.part", func(raw []byte) []byte {
+				raw[len(raw)-3] ^= 8
+				return raw
+			}))
+			reads := 0
+			fs.Inject(func(op faultfs.Op) error {
+				if op.Kind != faultfs.Read || !strings.Contains(op.Name, ".part") {
+					return nil
+				}
+				if reads++; reads == n+1 {
+					return syscall.EIO
+				}
+				return nil
+			})
+			err := d.Rotate(t.Context())
+			if reads > n {
+				require.ErrorIs(t, err, syscall.EIO)
+				err = errors.Join(err, d.Rotate(t.Context()))
+			}
+			require.ErrorContains(t, err, "1 of its 3 events are lost")
+			require.NoError(t, d.Close(t.Context()))
+			requireSound(t, m, 2)
+			if reads <= n {
+				require.Greater(t, n, 5)
+				break
+			}
+		}
+	}
 }
