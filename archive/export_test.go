@@ -3,6 +3,7 @@ package archive
 import (
 	"bytes"
 	"io"
+	"math"
 
 	"github.com/tributary-dev/analytics/internal/wal"
 )
@@ -15,7 +16,7 @@ func (d *Destination) LimitNote(bytes int) { d.noteLimit = mostLogs*200 + bytes 
 
 // EachLine reads a file as Events does.
 var EachLine = func(raw []byte, key string, rawBytes int64) (n int, err error) {
-	_, err = eachLine(bytes.NewReader(raw), &Manifest{Key: key, RawBytes: rawBytes}, func(_ int64, line []byte, v *fields) error {
+	_, err = eachLine(summed(bytes.NewReader(raw)), &Manifest{Key: key, RawBytes: rawBytes}, func(_ int64, line []byte, v *fields) error {
 		n++
 		if v.id == "" || len(line) >= maxLine {
 			panic("a line that is no event")
@@ -27,7 +28,7 @@ var EachLine = func(raw []byte, key string, rawBytes int64) (n int, err error) {
 
 // SoundFront measures what is sound at the beginning of a damaged part.
 func SoundFront(raw []byte, ext string, rawBytes int64) (bytesOf, rawOf, count int64) {
-	front := soundFront(io.NewSectionReader(bytes.NewReader(raw), 0, int64(len(raw))), &part{Ext: ext, RawBytes: rawBytes})
+	front := soundFront(io.NewSectionReader(bytes.NewReader(raw), 0, int64(len(raw))), &part{Ext: ext, RawBytes: rawBytes, Count: math.MaxInt64})
 	return front.bytes, front.rawLen, front.count
 }
 

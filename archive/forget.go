@@ -26,8 +26,8 @@ type Forgotten struct {
 	// that they have nothing of whom.
 	Searched int `json:"searched"`
 
-	// Unread are manifests and files that could not be read, at most 1,000: somebody may
-	// still be in them.
+	// Unread are manifests and files that are damaged, at most 1,000: somebody may still be in
+	// them.
 	Unread []string `json:"unread,omitempty"`
 
 	// Events is how many were erased.
@@ -50,7 +50,8 @@ type ForgottenFile struct {
 // alias calls that name it as the former id. Files in which there are some are written
 // again without them, under the same key; the others are not touched. A manifest says so
 // while its file is written. If Forget ends early, run it again for the same people: it
-// finishes what it has begun. A file that cannot be read is an error behind all others.
+// finishes what it has begun. A file that is damaged is an error behind all others; an error
+// of the bucket ends it.
 //
 // One Forget works at a time, of this process or another: a [Folder] refuses a second one;
 // in other buckets two bring back what the other has erased.
@@ -143,15 +144,12 @@ func (f *forget) unread(report *Forgotten, err error) bool {
 // the log read to its end, before. For files under an earlier Prefix there is
 // [Archive.Forget].
 //
-// Of what is in Dir, Parts counts the damaged ones: the others had nothing when Forget was
-// called.
+// Of what is in Dir, Parts counts the damaged ones and those that could not be finished, the
+// error of which comes behind what was done: the others had nothing when Forget was called.
 func (d *Destination) Forget(ctx context.Context, who ...Identity) (Forgotten, error) {
-	prefixes, err := d.finishAll(ctx)
-	if err != nil {
-		return Forgotten{}, err
-	}
+	prefixes, left, err := d.finishAll(ctx)
+	errs := []error{err}
 	var report Forgotten
-	var errs []error
 	others := 0 // unfinished files of others
 	for _, prefix := range prefixes {
 		a, err := Open(d.Bucket, prefix)
@@ -167,7 +165,7 @@ func (d *Destination) Forget(ctx context.Context, who ...Identity) (Forgotten, e
 		}
 	}
 	_, damaged, err := partsIn(d.fs, d.dir)
-	report.Parts = others + len(damaged)
+	report.Parts = others + left + len(damaged)
 	return report, errors.Join(append(errs, err)...)
 }
 
@@ -177,17 +175,18 @@ func (r *Forgotten) add(o *Forgotten) {
 	r.Searched, r.Events = r.Searched+o.Searched, r.Events+o.Events
 }
 
-// finishAll finishes all files, and returns the prefixes of where they and new ones are.
-func (d *Destination) finishAll(ctx context.Context) (prefixes []string, err error) {
+// finishAll finishes all files. It returns the prefixes of where they and new ones are, and
+// how many could not be finished.
+func (d *Destination) finishAll(ctx context.Context) (prefixes []string, left int, err error) {
 	if d.busy == nil {
-		return nil, errClosed
+		return nil, 0, errClosed
 	}
 	if err := d.take(ctx); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	defer d.give()
 	if d.closed {
-		return nil, errClosed
+		return nil, 0, errClosed
 	}
 	prefixes = []string{d.prefix()}
 	for _, p := range d.parts {
@@ -195,5 +194,6 @@ func (d *Destination) finishAll(ctx context.Context) (prefixes []string, err err
 			prefixes = append(prefixes, p.Prefix)
 		}
 	}
-	return prefixes, d.finish(ctx, func(*part) bool { return true })
+	err = d.finish(ctx, func(*part) bool { return true })
+	return prefixes, len(d.parts), err
 }

@@ -97,13 +97,16 @@ func putManifest(ctx context.Context, b Bucket, key string, m *Manifest, absent 
 // manifest reads one by its key. What is wrong with it is a fault.
 func (a *Archive) manifest(ctx context.Context, key string) (*Manifest, error) {
 	r, err := a.bucket.Get(ctx, key)
-	if err != nil {
+	if errors.Is(err, ErrNotFound) {
 		return nil, fmt.Errorf("archive: %s: %w", key, err)
+	}
+	if err != nil {
+		return nil, a.unreadable(ctx, key, err)
 	}
 	defer r.Close()
 	raw, err := io.ReadAll(io.LimitReader(&ctxReader{ctx, r}, mostManifest+1))
 	if err != nil {
-		return nil, fmt.Errorf("archive: %s: %w", key, err)
+		return nil, a.unreadable(ctx, key, err)
 	}
 	m, err := parseManifest(raw, a.prefix, key)
 	if err != nil {

@@ -2,13 +2,11 @@ package archive
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
 	"io/fs"
-	"path/filepath"
 )
 
 // errDamagedPart is of a part.
@@ -57,7 +55,7 @@ func (d *Destination) placed(ctx context.Context, p *part) (bool, error) {
 // put puts the file into the bucket. One that is there has no manifest, so nobody has read
 // it: it is the part, from a try before, or makes room for that.
 func (d *Destination) put(ctx context.Context, p *part, m *Manifest) error {
-	file, err := d.fs.Open(filepath.Join(d.dir, p.File), false, false)
+	file, err := d.openPart(p)
 	if err != nil {
 		return fmt.Errorf("archive: %w", err)
 	}
@@ -104,7 +102,7 @@ func (d *Destination) inBucket(ctx context.Context, key string) content {
 // local is the file on disk. One that is not there, or too short, is damaged.
 func (d *Destination) local(p *part) content {
 	return func() (io.ReadCloser, error) {
-		file, err := d.fs.Open(filepath.Join(d.dir, p.File), false, false)
+		file, err := d.openPart(p)
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("%w: %w", errDamagedPart, err)
 		}
@@ -151,7 +149,7 @@ func (p *part) count(open content) (*stats, error) {
 	}
 	defer file.Close()
 	s, from := newStats(), &watched{r: file}
-	_, err = eachLine(from, &Manifest{Key: p.key(), RawBytes: p.RawBytes}, func(_ int64, line []byte, v *fields) error {
+	_, err = eachLine(summed(from), &Manifest{Key: p.key(), RawBytes: p.RawBytes}, func(_ int64, line []byte, v *fields) error {
 		s.addLine(line, v)
 		return nil
 	})
@@ -175,7 +173,7 @@ func sumsOf(open content) (sum *summing, crc uint32, err error) {
 	}
 	defer file.Close()
 	check := crc32.New(castagnoli)
-	sum = &summing{r: io.TeeReader(file, check), hash: sha256.New()}
+	sum = summed(io.TeeReader(file, check))
 	if _, err := io.Copy(io.Discard, sum); err != nil {
 		return nil, 0, fmt.Errorf("archive: read: %w", err)
 	}

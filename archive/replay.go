@@ -39,6 +39,9 @@ type Checkpoint struct {
 	Key           string    `json:"key"`
 	SHA256        string    `json:"sha256"` // of the file: another one is sent from its start
 	Line          int64     `json:"line"`   // the last one that is done
+
+	// Damaged is how many files were skipped in front of it, with SkipDamaged.
+	Damaged int64 `json:"damaged,omitempty"`
 }
 
 // Replayed says what a replay has done.
@@ -54,8 +57,8 @@ type Replayed struct {
 	// Dropped are events that a destination of ToDestination has refused for good.
 	Dropped int64 `json:"dropped,omitempty"`
 
-	// Faults are what was damaged, with SkipDamaged: the first 1,000; MoreFaults counts the
-	// others.
+	// Faults are what was damaged, with SkipDamaged, behind ReplayOptions.From: the first 1,000;
+	// MoreFaults counts the others.
 	Faults     []Fault `json:"faults,omitempty"`
 	MoreFaults int64   `json:"moreFaults,omitempty"`
 
@@ -88,7 +91,7 @@ func (a *Archive) Replay(ctx context.Context, q Query, to Target, o ReplayOption
 	if err := to.open(cancel); err != nil {
 		return done, err
 	}
-	r := replay{a: a, to: &to, s: q.selector(), o: o, done: Replayed{Last: o.From}}
+	r := replay{a: a, to: &to, s: q.selector(), o: o, done: Replayed{Last: o.From}, damaged: o.From.Damaged}
 	err = errors.Join(r.run(ctx, &q), to.close(ctx))
 	r.done.Dropped = to.dropped.Load()
 	return r.done, err
@@ -104,6 +107,7 @@ type replay struct {
 	done     Replayed
 	progress Progress
 	at       Checkpoint // the last event that was looked at
+	damaged  int64      // files in front of it
 	since    int        // events behind the last checkpoint
 	sent     int64
 }
@@ -137,17 +141,24 @@ func (r *replay) place(ctx context.Context, p, from place) error {
 	if err != nil {
 		return r.skipped(err)
 	}
-	r.progress.Bytes += m.Bytes
 	if from.key != "" && p.compare(from) < 0 {
+		r.progress.Bytes += m.Bytes
 		return nil
 	}
 	skip := int64(0)
 	if p.key == from.key && m.SHA256 == r.o.From.SHA256 && m.Rewriting == nil { // then the file may be another already
 		skip = r.o.From.Line
 	}
-	err = r.file(ctx, m, skip)
+	got, err := r.file(ctx, m, skip)
+	if err == nil && got.other && skip > 0 { // which counts the lines of another file
+		return r.place(ctx, p, from)
+	}
+	r.progress.Bytes += m.Bytes
 	if err == nil {
 		r.done.Files++
+	}
+	if errors.Is(err, ErrDamaged) {
+		r.damaged++
 	}
 	return r.skipped(err)
 }
@@ -185,8 +196,8 @@ func (r *replay) tell() {
 }
 
 // file sends the events of a file, but for the first lines.
-func (r *replay) file(ctx context.Context, m *Manifest, skip int64) error {
-	_, err := r.a.read(ctx, m, func(n int64, line []byte, v *fields) error {
+func (r *replay) file(ctx context.Context, m *Manifest, skip int64) (reading, error) {
+	return r.a.read(ctx, m, func(n int64, line []byte, v *fields) error {
 		if n <= skip {
 			return nil
 		}
@@ -196,7 +207,7 @@ func (r *replay) file(ctx context.Context, m *Manifest, skip int64) error {
 			}
 			r.since++
 		}
-		if r.at = (Checkpoint{m.FirstReceived, m.Key, m.SHA256, n}); m.Rewriting != nil {
+		if r.at = (Checkpoint{m.FirstReceived, m.Key, m.SHA256, n, r.damaged}); m.Rewriting != nil {
 			r.at.SHA256 = ""
 		}
 		if r.since >= saveEvery {
@@ -204,7 +215,6 @@ func (r *replay) file(ctx context.Context, m *Manifest, skip int64) error {
 		}
 		return nil
 	})
-	return err
 }
 
 // save waits until all that was sent has an outcome.

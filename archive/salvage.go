@@ -15,6 +15,8 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/tributary-dev/analytics/internal/wal"
 )
 
 // salvage makes a damaged part what is sound in front of the damage, and keeps the damaged
@@ -23,28 +25,24 @@ import (
 // names, both of which are in the note.
 func (d *Destination) salvage(p *part, why error) (sound bool, err error) {
 	front, err := d.soundFrontOf(p, p.File)
-	if err == nil && front.count == p.Count { // what was changed says nothing of the events
+	if err == nil && front.count == p.Count && front.rawLen == p.RawBytes { // what was changed says nothing of the events
 		d.log.Warn("archive has a damaged unfinished file, of which all can be read", "file", p.File, "events", p.Count, "error", why)
-		p.stats, p.Bytes, p.RawBytes, p.Sum = nil, front.bytes, front.rawLen, front.sum
+		p.stats, p.Bytes, p.Sum = nil, front.bytes, front.sum
 		return true, d.save()
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return false, fmt.Errorf("archive: %w", err)
 	}
 	if err := d.putAside(p); err != nil {
-		return false, err
+		return false, fmt.Errorf("%w, since %w", err, why)
 	}
-	d.serial++
 	where := "kept in " + filepath.Join(d.dir, p.Aside)
 	front, err = d.soundFrontOf(p, p.Aside)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	if errors.Is(err, fs.ErrNotExist) {
 		where, err = "gone", nil
-	case err == nil && front.count > 0:
-		err = d.copyFront(p.Aside, partName(d.serial), &front)
 	}
-	if err = cmp.Or(err, d.fs.SyncDir(d.dir)); err != nil {
-		return false, fmt.Errorf("archive: %w", err)
+	if err != nil {
+		return false, fmt.Errorf("archive: %w, since %w", err, why)
 	}
 	count, lost := p.Count, p.Count-front.count
 	d.log.Error("archive has a damaged unfinished file", "file", p.File, "events", count, "lost", lost, "where", where, "error", why)
@@ -52,8 +50,7 @@ func (d *Destination) salvage(p *part, why error) (sound bool, err error) {
 	if front.count == 0 {
 		return false, nil
 	}
-	p.File, p.Aside, p.stats = partName(d.serial), "", nil
-	p.Count, p.Bytes, p.RawBytes, p.Sum, p.Lost = front.count, front.bytes, front.rawLen, front.sum, p.Lost+lost
+	p.stats, p.Count, p.Bytes, p.RawBytes, p.Sum, p.Lost = nil, front.count, front.bytes, front.rawLen, front.sum, p.Lost+lost
 	return true, d.save()
 }
 
@@ -75,10 +72,24 @@ func (d *Destination) putAside(p *part) error {
 		return err
 	}
 	err := d.fs.Rename(filepath.Join(d.dir, p.File), filepath.Join(d.dir, p.Aside))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	if err = cmp.Or(err, d.fs.SyncDir(d.dir)); err != nil {
 		return fmt.Errorf("archive: %w", err)
 	}
 	return nil
+}
+
+// openPart opens the file of a part, under either of its names.
+func (d *Destination) openPart(p *part) (wal.File, error) {
+	if p.Aside != "" {
+		file, err := d.fs.Open(filepath.Join(d.dir, p.Aside), false, false)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return file, err
+		}
+	}
+	return d.fs.Open(filepath.Join(d.dir, p.File), false, false)
 }
 
 // soundFrontOf measures what is sound in a file of a part.
@@ -117,24 +128,6 @@ func (w *watchedAt) ReadAt(p []byte, at int64) (int, error) {
 	return n, err
 }
 
-// copyFront copies what is sound into a part of its own.
-func (d *Destination) copyFront(from, to string, front *extent) error {
-	source, err := d.fs.Open(filepath.Join(d.dir, from), false, false)
-	if err != nil {
-		return err
-	}
-	defer source.Close()
-	file, err := d.fs.Open(filepath.Join(d.dir, to), true, true)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(io.NewOffsetWriter(file, 0), io.NewSectionReader(source, 0, front.bytes))
-	if err == nil {
-		err = file.Sync()
-	}
-	return errors.Join(err, file.Close())
-}
-
 // soundFront measures the members up to the first that is damaged.
 func soundFront(r *io.SectionReader, p *part) (front extent) {
 	for front.bytes < r.Size() {
@@ -144,7 +137,7 @@ func soundFront(r *io.SectionReader, p *part) (front extent) {
 		}
 		err = m.drain(p.RawBytes - front.rawLen)
 		m.lines.close()
-		if err != nil {
+		if err != nil || front.count+m.lines.n > p.Count { // or of another file
 			return front
 		}
 		front.count += m.lines.n

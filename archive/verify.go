@@ -15,7 +15,7 @@ const mostFaults = 1000
 
 // Verify reads everything: each file has its manifest and each manifest its file, the
 // checksum, the length and the numbers are those of the manifest, and each line is an
-// event whose ids the manifest has. progress, which may be nil, is called after each
+// event whose ids the manifest has. Files that are finished meanwhile are left out. progress, which may be nil, is called after each
 // file.
 //
 // Damage is in the report, not an error. A file that is being finished has no manifest for
@@ -111,7 +111,10 @@ func (v *verifier) file(ctx context.Context, p place) error {
 			return nil
 		}
 		now, err := v.a.manifest(ctx, p.manifest)
-		if err == nil && now.sameContent(m) || err != nil && !errors.Is(err, ErrNotFound) {
+		if err != nil && !errors.Is(err, ErrNotFound) {
+			return v.found(err)
+		}
+		if err == nil && now.sameContent(m) {
 			return nil
 		}
 		v.report = before
@@ -131,13 +134,17 @@ func (v *verifier) against(ctx context.Context, m *Manifest) error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("archive: %s: %w", m.Key, err)
+		return v.found(v.a.unreadable(ctx, m.Key, err))
 	}
 	defer r.Close()
-	sum := &summing{r: &ctxReader{ctx, r}, hash: sha256.New()}
+	from := &watched{r: &ctxReader{ctx, r}}
+	sum := summed(from)
 	s, err := v.events(sum, m)
-	if _, failed := io.Copy(io.Discard, sum); failed != nil || ctx.Err() != nil {
-		return fmt.Errorf("archive: %s: %w", m.Key, errors.Join(failed, context.Cause(ctx)))
+	if from.err == nil {
+		_, _ = io.Copy(io.Discard, sum) // from knows what is wrong with it
+	}
+	if from.err != nil {
+		return v.found(v.a.unreadable(ctx, m.Key, from.err))
 	}
 	v.report.Files++
 	v.report.Bytes += sum.n
@@ -151,7 +158,7 @@ func (v *verifier) against(ctx context.Context, m *Manifest) error {
 }
 
 // events reads the lines of a file.
-func (v *verifier) events(r io.Reader, m *Manifest) (*stats, error) {
+func (v *verifier) events(r *summing, m *Manifest) (*stats, error) {
 	s, foreign := newStats(), false
 	_, err := eachLine(r, m, func(n int64, line []byte, f *fields) error {
 		s.addLine(line, f)
@@ -205,9 +212,19 @@ func (v *verifier) strangers(ctx context.Context, folder string) error {
 		if err != nil {
 			return fmt.Errorf("archive: list: %w", err)
 		}
-		if !v.files[o.Key] {
-			v.wrong(o.Key, "there is no manifest of it")
+		if v.files[o.Key] {
+			continue
 		}
+		if extensionOf(o.Key) != "" { // it may have been finished since they were listed
+			_, err := v.a.bucket.Stat(ctx, manifestKey(v.a.prefix, o.Key))
+			if err == nil {
+				continue
+			}
+			if !errors.Is(err, ErrNotFound) {
+				return fmt.Errorf("archive: %s: %w", o.Key, err)
+			}
+		}
+		v.wrong(o.Key, "there is no manifest of it")
 	}
 	return nil
 }
@@ -225,6 +242,9 @@ func (s *summing) Read(p []byte) (int, error) {
 	s.n += int64(n)
 	return n, err
 }
+
+// summed is a reader with the checksum of what is read.
+func summed(r io.Reader) *summing { return &summing{r: r, hash: sha256.New()} }
 
 // hex is the checksum of what was read.
 func (s *summing) hex() string { return hex.EncodeToString(s.hash.Sum(nil)) }

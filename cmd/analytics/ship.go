@@ -48,7 +48,7 @@ func (s *shipment) run(dir, prefix string) error {
 	if s.Rate < 0 {
 		return fmt.Errorf("%w: --rate is negative", errUsage)
 	}
-	s.mark = checkpoint{file: s.State, of: shipmentID(dir, prefix, s.query, s.to)}
+	s.mark = checkpoint{file: s.State, of: shipmentID(dir, prefix, s.query, s.to.name), key: s.to.config.WriteKey}
 	if err := s.mark.load(); err != nil {
 		return err
 	}
@@ -133,7 +133,7 @@ func (s *shipment) send() error {
 		err = s.mark.remove()
 	}
 	s.out.Sent, s.out.Accepted, s.out.Refused = true, done.Events, done.Refused
-	s.damaged, s.out.Damaged = nil, done.MoreFaults
+	s.damaged, s.out.Damaged = nil, s.mark.at.Damaged+done.MoreFaults // those of earlier runs, too
 	for _, f := range done.Faults {
 		s.damaged = append(s.damaged, fmt.Errorf("%s: %s", f.Key, f.Problem))
 	}

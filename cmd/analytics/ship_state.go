@@ -18,6 +18,7 @@ import (
 type checkpoint struct {
 	file string // "": nowhere
 	of   string // which shipment
+	key  string // the write key; empty: none is needed, or given
 	at   archive.Checkpoint
 }
 
@@ -25,24 +26,36 @@ type checkpoint struct {
 type checkpointJSON struct {
 	Version    int                `json:"version"`
 	Of         string             `json:"of"`
+	Key        string             `json:"key,omitempty"` // a hash
 	Checkpoint archive.Checkpoint `json:"checkpoint"`
 }
 
 const checkpointVersion = 1
 
-// shipmentID tells shipments apart, without the ids of users that a query may have, and
-// without the write key: the same endpoint with another one is another target.
-func shipmentID(dir, prefix string, q archive.Query, to target) string {
+// shipmentID tells shipments apart, without the ids of users that a query may have.
+func shipmentID(dir, prefix string, q archive.Query, target string) string {
 	if abs, err := filepath.Abs(dir); err == nil {
 		dir = abs
 	}
 	b, _ := json.Marshal(struct { // of strings and times, which is never an error
 		Dir, Prefix string
 		Query       archive.Query
-		Target, Key string
-	}{dir, prefix, q, to.name, to.config.WriteKey})
+		Target      string
+	}{dir, prefix, q, target})
+	return shortHash(b)
+}
+
+func shortHash(b []byte) string {
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:16])
+}
+
+// keyHash tells write keys apart: the same endpoint with another one is another target.
+func (m *checkpoint) keyHash() string {
+	if m.key == "" {
+		return ""
+	}
+	return shortHash([]byte(m.of + m.key))
 }
 
 // load reads the file, if there is one.
@@ -66,6 +79,9 @@ func (m *checkpoint) load() error {
 	case s.Of != m.of:
 		return fmt.Errorf("%w: %s is of another archive, target or selection; remove it to begin anew", errUsage, m.file)
 	}
+	if key := m.keyHash(); key != "" && key != s.Key {
+		return fmt.Errorf("%w: %s is of another write key; remove it to begin anew", errUsage, m.file)
+	}
 	m.at = s.Checkpoint
 	return nil
 }
@@ -75,7 +91,7 @@ func (m *checkpoint) save(at archive.Checkpoint) (err error) {
 	if m.file == "" {
 		return nil
 	}
-	b, err := json.Marshal(checkpointJSON{checkpointVersion, m.of, at})
+	b, err := json.Marshal(checkpointJSON{checkpointVersion, m.of, m.keyHash(), at})
 	if err != nil {
 		return err
 	}
