@@ -124,9 +124,15 @@ func cleanPrefix(prefix string) string {
 	return prefix + "/"
 }
 
-// badPrefix tells whether keys with this prefix would not be paths of names.
-func badPrefix(prefix string) bool {
-	return prefix != "" && !validKey(strings.TrimSuffix(prefix, "/"))
+// prefixFault says what is wrong with a prefix; empty if nothing is.
+func prefixFault(prefix string, local bool) string {
+	switch {
+	case prefix != "" && !validKey(strings.TrimSuffix(prefix, "/")):
+		return "is not a path of names"
+	case local && reserved(prefix):
+		return "is where a Folder has what is not finished"
+	}
+	return ""
 }
 
 // pathPart makes a name one part of a path: what is neither letter, digit, "-", "_" nor

@@ -25,13 +25,14 @@ type Archive struct {
 // nothing yet.
 func Open(bucket Bucket, prefix string) (*Archive, error) {
 	folder, local := bucket.(*Folder)
+	reason := prefixFault(cleanPrefix(prefix), local)
 	switch {
 	case bucket == nil:
 		return nil, &analytics.InvalidError{Field: "bucket", Reason: "is nil"}
 	case local && (folder == nil || folder.Path == ""):
 		return nil, &analytics.InvalidError{Field: "bucket", Reason: "is a Folder without Path"}
-	case badPrefix(cleanPrefix(prefix)), local && reserved(cleanPrefix(prefix)):
-		return nil, &analytics.InvalidError{Field: "prefix", Reason: "is not a path of names"}
+	case reason != "":
+		return nil, &analytics.InvalidError{Field: "prefix", Reason: reason}
 	}
 	return &Archive{bucket, cleanPrefix(prefix)}, nil
 }

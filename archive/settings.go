@@ -32,8 +32,8 @@ func (d *Destination) check() error {
 	if d.Compression != "" && d.Compression != Gzip && d.Compression != Zstd {
 		fault("Compression", "is neither gzip nor zstd")
 	}
-	if badPrefix(d.prefix()) || local && reserved(d.prefix()) {
-		fault("Prefix", "is not a path of names")
+	if reason := prefixFault(d.prefix(), local); reason != "" {
+		fault("Prefix", reason)
 	}
 	for _, n := range []struct {
 		field string
