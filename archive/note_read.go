@@ -88,6 +88,7 @@ func (n *note) sound() bool {
 		}
 	}
 	return !slices.ContainsFunc(n.Parts, func(p *part) bool {
-		return p == nil || filepath.Base(p.File) != p.File || !isPart(p.File) || p.Aside != "" && filepath.Base(p.Aside) != p.Aside || !validKey(p.key()) || p.Bytes < 0 || p.From >= p.To
+		return p == nil || filepath.Base(p.File) != p.File || !isPart(p.File) || p.Aside != "" && filepath.Base(p.Aside) != p.Aside ||
+			!validKey(p.key()) || p.Bytes < 0 || p.From >= p.To
 	})
 }

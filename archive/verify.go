@@ -15,12 +15,12 @@ const mostFaults = 1000
 
 // Verify reads everything: each file has its manifest and each manifest its file, the
 // checksum, the length and the numbers are those of the manifest, and each line is an
-// event whose ids the manifest has. Files that are finished meanwhile are left out. progress, which may be nil, is called after each
-// file.
+// event whose ids the manifest has. progress, which may be nil, is called after each file.
 //
-// Damage is in the report, not an error. A file that is being finished has no manifest for
-// a moment. Memory is bounded whatever is in the bucket: a line has at most 1 MiB, and a
-// file is left where it has more than its manifest says.
+// Damage is in the report, not an error. Files that are finished meanwhile are left out; one
+// that is just being finished has no manifest for a moment. Memory is bounded whatever is
+// in the bucket: a line has at most 1 MiB, and a file is left where it has more than its
+// manifest says.
 func (a *Archive) Verify(ctx context.Context, progress func(Progress)) (Report, error) {
 	v := verifier{a: a, files: make(map[string]bool)}
 	err := v.run(ctx, progress)
