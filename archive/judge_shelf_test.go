@@ -161,6 +161,7 @@ type door struct {
 	gate  sync.Mutex
 	calls []string // "Put key"
 	at    int      // the call that fails, counted from 0; -1: none
+	on    []string // or the first that is one of these: calls at the same time come in any order
 	how   failure
 	dead  bool
 	died  func() // called at the moment of death
@@ -175,7 +176,7 @@ func (d *door) enter(call string) (fails bool, err error) {
 	if d.dead {
 		return false, errBroken
 	}
-	fails = len(d.calls) == d.at
+	fails = len(d.calls) == d.at || slices.Contains(d.on, call)
 	d.calls = append(d.calls, call)
 	if fails && d.how == diesBefore {
 		d.die()
