@@ -183,7 +183,11 @@ func appendOwn(b []byte, v jsonAppender, depth int) (_ []byte, err error) {
 			err = panicError(v, thrown)
 		}
 	}()
-	own, err := v.AppendJSON(b[len(b):])
+	room := b[len(b):]
+	if cap(room) > 0 {
+		room[:1][0] = 0 // no JSON begins so: what was there before is not taken for what it wrote
+	}
+	own, err := v.AppendJSON(room)
 	if err != nil {
 		return b, &InvalidError{Reason: fmt.Sprintf("AppendJSON of %T failed", v), cause: err}
 	}

@@ -484,6 +484,17 @@ func TestPromiseBadValuesAreNamedWithTheirPath(t *testing.T) {
 	}
 }
 
+// The room behind what is written has what was there before, of another event maybe.
+func TestAppendJSONThatWritesNothingTakesNoOldBytes(t *testing.T) {
+	for _, n := range []int{1, 2} {
+		old := []byte(strings.Repeat("1", 4096))
+		b, err := analytics.Event{Type: "track", UserID: "u", Event: "E", Properties: map[string]any{
+			"b": appendFunc(func(b []byte) ([]byte, error) { return b[:n], nil }),
+		}}.AppendJSON(old[:0])
+		require.Error(t, err, "%s", b)
+	}
+}
+
 func TestPathsOfBadValues(t *testing.T) {
 	r := newRecording(t, analytics.Config{})
 	nan := math.NaN()
