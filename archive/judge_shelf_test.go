@@ -161,7 +161,7 @@ type door struct {
 	gate  sync.Mutex
 	calls []string // "Put key"
 	at    int      // the call that fails, counted from 0; -1: none
-	on    []string // or the first that is one of these: calls at the same time come in any order
+	on    []string // or those that are one of these: calls at the same time come in any order
 	how   failure
 	dead  bool
 	died  func() // called at the moment of death
