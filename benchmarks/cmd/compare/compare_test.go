@@ -26,7 +26,7 @@ func TestTasks(t *testing.T) {
 		for _, k := range []kind{saturated, single, counted, pipeline, flooded, faulty} {
 			t.Run(name+" "+string(k), func(t *testing.T) {
 				t.Parallel()
-				in := task{Kind: k, Library: name, N: 300, Warm: 10, Goroutines: 2, Rate: 10_000, Block: true, Close: 5 * time.Second, Patience: 5 * time.Second}
+				in := task{Kind: k, Library: name, N: 300, Warm: 10, Goroutines: 2, Rate: 10_000, Block: true, Close: time.Minute, Patience: time.Minute}
 				if k == flooded {
 					in.Plan, in.Close = receiver.Plan{For: -1, Status: 503}, time.Millisecond
 				}
@@ -55,11 +55,11 @@ func TestKilled(t *testing.T) {
 	for _, name := range []string{sdk.Ours, sdk.Spool, sdk.Anchor} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			in := task{Library: name, N: 100_000, Rate: 2_000, Plan: receiver.Plan{For: -1, Status: 503}, Close: 20 * time.Second, Patience: 20 * time.Second}
+			in := task{Library: name, N: 100_000, Rate: 2_000, Plan: receiver.Plan{For: -1, Status: 503}, Close: time.Minute, Patience: time.Minute}
 			r, err := in.killed(t.Context(), t.TempDir(), 200*time.Millisecond, true)
 			require.NoError(t, err)
 			require.True(t, r.Closed)
-			require.Greater(t, r.Account.Accepted, 50)
+			require.Positive(t, r.Account.Accepted)
 			want := account{Accepted: r.Account.Accepted, Lost: r.Account.Accepted}
 			if name == sdk.Spool {
 				want.Lost, want.Kept = 0, want.Accepted

@@ -40,9 +40,10 @@ func (r *run) load() (l loadResult, err error) {
 	}
 	defer func() { err = errors.Join(err, p.stop()) }()
 	start := time.Now()
+	s := stall{full: make(chan struct{}, 1), over: make(chan struct{})}
 	stalled := make(chan error, 1)
-	go func() { stalled <- r.stalled(p, &l, start) }()
-	err = l.send(r, p, start.Add(r.loading))
+	go func() { stalled <- r.stalled(p, &l, start, s) }()
+	err = l.send(r, p, s)
 	if err = errors.Join(err, <-stalled); err != nil {
 		return l, err
 	}
@@ -54,20 +55,44 @@ func (r *run) load() (l loadResult, err error) {
 	return l, l.fault()
 }
 
+// stall is the time while the destination takes nothing.
+type stall struct {
+	full chan struct{} // one 429 at least
+	over chan struct{} // closed at the end
+}
+
+func (s stall) isOver() bool {
+	select {
+	case <-s.over:
+		return true
+	default:
+		return false
+	}
+}
+
+// patience is how much longer than asked the stall lasts while the queue was never full,
+// which a busy machine does not manage sooner.
+const patience = time.Minute
+
 // stalled looks at the server after a fifth of the time and at its end, and then opens
 // the gate.
-func (r *run) stalled(p *process, l *loadResult, start time.Time) (err error) {
-	wait := func(d time.Duration) {
+func (r *run) stalled(p *process, l *loadResult, start time.Time, s stall) (err error) {
+	wait := func(until time.Duration, unless <-chan struct{}) {
 		select {
-		case <-time.After(time.Until(start.Add(d))):
+		case <-time.After(time.Until(start.Add(until))):
+		case <-unless:
 		case <-r.ctx.Done():
 		}
 	}
-	wait(r.loading / 5)
-	if l.early, err = p.ask(howMuch); err != nil {
+	wait(r.loading/5, nil)
+	if l.early, err = p.ask(howMuch); err == nil {
+		wait(r.loading, nil)
+		wait(r.loading+patience, s.full)
+	}
+	close(s.over)
+	if err != nil {
 		return err
 	}
-	wait(r.loading)
 	if l.late, err = p.ask(howMuch); err != nil {
 		return err
 	}
@@ -76,19 +101,19 @@ func (r *run) stalled(p *process, l *loadResult, start time.Time) (err error) {
 	return err
 }
 
-// pausing is how long a connection waits behind a 429 once the time is over.
+// pausing is how long a connection waits behind a 429 once the stall is over.
 const pausing = 20 * time.Millisecond
 
-// send begins no batch after until, and sends each until it is accepted, as libraries do.
-// Only answers before that count as latencies.
-func (l *loadResult) send(r *run, p *process, until time.Time) error {
+// send begins no batch after the stall, and sends each until it is accepted, as libraries
+// do. Only answers to what was sent before count as latencies.
+func (l *loadResult) send(r *run, p *process, s stall) error {
 	var batches atomic.Int64
 	var mu sync.Mutex
 	err := each(r.ctx, loaded, p.address, func(c *connection) error {
 		f, mine := newForm(perBatch, false), loadResult{}
-		for time.Now().Before(until) {
+		for !s.isOver() {
 			body := f.number(int(batches.Add(1)-1) * perBatch)
-			if err := mine.deliver(r, c, body, until); err != nil {
+			if err := mine.deliver(r, c, body, s); err != nil {
 				return err
 			}
 		}
@@ -104,14 +129,13 @@ func (l *loadResult) send(r *run, p *process, until time.Time) error {
 }
 
 // deliver sends one batch until it is accepted.
-func (l *loadResult) deliver(r *run, c *connection, body []byte, until time.Time) error {
+func (l *loadResult) deliver(r *run, c *connection, body []byte, s stall) error {
 	for {
-		begun := time.Now()
+		over, begun := s.isOver(), time.Now()
 		res, err := c.post(body, "")
 		if err != nil {
 			return err
 		}
-		over := begun.After(until)
 		if !over {
 			l.answers = append(l.answers, time.Since(begun))
 		}
@@ -120,6 +144,10 @@ func (l *loadResult) deliver(r *run, c *connection, body []byte, until time.Time
 			return nil
 		case http.StatusTooManyRequests:
 			l.full++
+			select {
+			case s.full <- struct{}{}:
+			default:
+			}
 			if !seconds(res, "Retry-After") || !seconds(res, "X-RateLimit-Reset") {
 				l.wrong++
 			}
