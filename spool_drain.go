@@ -247,12 +247,12 @@ func (l *diskLog) drainRing() error {
 			return l.seal()
 		}
 		s := l.toDrain()
-		from, to := l.drained, l.drained
+		from, to, size := l.drained, l.drained, int64(0)
 		if s != nil {
-			to = s.end
+			to, size = s.end, s.size-s.disk.bytes
 		}
 		l.mu.Unlock()
-		if err := l.drainSegment(ring, s, pos, extent, from, to); err != nil {
+		if err := l.drainSegment(ring, s, pos, extent, from, to, size); err != nil {
 			return err
 		}
 	}
@@ -291,8 +291,8 @@ func (l *diskLog) toDrain() *segment {
 }
 
 // drainSegment writes the events from one sequence number to another, which are those
-// of one segment, and passes over those before.
-func (l *diskLog) drainSegment(ring *wal.Ring, s *segment, pos uint64, extent wal.Extent, from, to uint64) error {
+// of one segment and count for so many bytes, and passes over those before.
+func (l *diskLog) drainSegment(ring *wal.Ring, s *segment, pos uint64, extent wal.Extent, from, to uint64, size int64) error {
 	if s != nil && s.disk.file == nil && s.disk.heap == nil {
 		if err := l.begin(s); err != nil {
 			return err
@@ -302,7 +302,7 @@ func (l *diskLog) drainSegment(ring *wal.Ring, s *segment, pos uint64, extent wa
 		var w *wal.FrameWriter
 		if s != nil && s.disk.file != nil {
 			w = s.disk.file.Frames()
-			w.Grow(min(extent.Bytes(pos), drainedRun) + wal.FrameSize)
+			w.Grow(int(max(0, min(size, drainedRun+wal.FrameSize))))
 		}
 		seq, bytes := from, int64(0)
 		next, err := ring.Each(pos, extent, func(r wal.Record) bool {
@@ -344,7 +344,7 @@ func (l *diskLog) drainSegment(ring *wal.Ring, s *segment, pos uint64, extent wa
 		if next == pos || seq >= to {
 			return nil
 		}
-		pos, from = next, seq
+		pos, from, size = next, seq, size-bytes
 	}
 	return nil
 }

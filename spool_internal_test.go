@@ -2,6 +2,7 @@ package analytics
 
 import (
 	"context"
+	"runtime"
 	"testing"
 	"time"
 
@@ -55,4 +56,24 @@ func newSuiteLog(t testing.TB, fsys wal.FS, dir string, ring int, o logOptions) 
 		return l
 	}
 	return l
+}
+
+// TestDiskDrainTakesRoomForWhatThereIs: a trickle of events, each drained alone, does not
+// take memory for a whole write each time.
+func TestDiskDrainTakesRoomForWhatThereIs(t *testing.T) {
+	l := openTestLog(t, wal.OS{}, t.TempDir(), testSettings(logOptions{unit: 1 << 20, units: 4}, 1<<20))
+	defer func() { require.NoError(t, l.shut(context.Background())) }()
+	put := func() {
+		require.NoError(t, l.append(1, 0, []byte("an event")))
+		require.NoError(t, l.drain())
+	}
+	put() // which makes the file
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	const events = 200
+	for range events {
+		put()
+	}
+	runtime.ReadMemStats(&after)
+	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(events*8<<10))
 }

@@ -14,6 +14,7 @@ const (
 	SealSize        = sealSize
 	CursorSlot      = cursorSlot
 	RecentSize      = recentSize
+	RecentRuns      = recentRuns
 	ReadSize        = readSize
 	PlaceEvery      = placeEvery
 	MostBad         = mostBad

@@ -177,7 +177,10 @@ type run struct {
 	bytes []byte
 }
 
-const recentSize = 4 << 20
+const (
+	recentSize = 4 << 20 // bytes
+	recentRuns = 1 << 10 // which are looked through
+)
 
 // Add adds frames that were written at an offset.
 func (r *Recent) Add(seg *Segment, off int64, frames []byte) {
@@ -186,7 +189,7 @@ func (r *Recent) Add(seg *Segment, off int64, frames []byte) {
 	r.runs = append(r.runs, run{seg, off, frames})
 	r.size += cap(frames)
 	n := 0
-	for r.size > recentSize {
+	for r.size > recentSize || len(r.runs)-n > recentRuns {
 		r.size -= cap(r.runs[n].bytes)
 		n++
 	}

@@ -403,9 +403,6 @@ func (r *Ring) Extent() Extent { return Extent{r.tail, r.wrap} }
 // Ends tells whether nothing of the extent lies behind a position.
 func (e Extent) Ends(pos uint64) bool { return pos >= e.tail }
 
-// Bytes is how many bytes of the extent lie behind a position.
-func (e Extent) Bytes(pos uint64) int { return int(e.tail - min(pos, e.tail)) }
-
 // Each calls f for the records of an extent from a position on, until f returns false,
 // and returns the position of the one that f refused, or the end. Bodies alias the
 // ring. It may run beside all but Release.

@@ -751,6 +751,36 @@ func TestReaderRecent(t *testing.T) {
 	recent.Clear()
 }
 
+func TestReaderRecentKeepsSoManyRuns(t *testing.T) {
+	fsys := faultfs.New(1)
+	seg := segment(t, fsys)
+	var recent wal.Recent
+	add := func(seq uint64) {
+		b := frames(seg, rec(seq, 5))
+		off := seg.End()
+		require.NoError(t, seg.Append(b))
+		recent.Add(seg, off, b)
+	}
+	first := func() error {
+		r := wal.Reader{Recent: &recent}
+		r.Seek(seg, 1)
+		_, _, _, err := r.Frame(seg.End())
+		return err
+	}
+	for seq := range uint64(wal.RecentRuns) {
+		add(seq + 1)
+	}
+	fsys.Inject(func(op faultfs.Op) error {
+		if op.Kind == faultfs.Read {
+			return syscall.EIO
+		}
+		return nil
+	})
+	require.NoError(t, first(), "it is in memory")
+	add(wal.RecentRuns + 1)
+	require.ErrorIs(t, first(), syscall.EIO)
+}
+
 // badSectors makes reads of a range fail.
 func badSectors(fsys *faultfs.FS, from, to int64) {
 	fsys.Inject(func(op faultfs.Op) error {
