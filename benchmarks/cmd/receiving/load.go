@@ -57,7 +57,7 @@ func (r *run) load() (l loadResult, err error) {
 
 // stall is the time while the destination takes nothing.
 type stall struct {
-	full chan struct{} // one 429 at least
+	full chan struct{} // gets one for the first 429
 	over chan struct{} // closed at the end
 }
 
@@ -70,8 +70,8 @@ func (s stall) isOver() bool {
 	}
 }
 
-// patience is how much longer than asked the stall lasts while the queue was never full,
-// which a busy machine does not manage sooner.
+// patience is how much longer than asked the stall lasts at most, until the queue is full:
+// filling it takes a busy machine a while.
 const patience = time.Minute
 
 // stalled looks at the server after a fifth of the time and at its end, and then opens

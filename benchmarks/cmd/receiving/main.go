@@ -53,7 +53,7 @@ func parse(args []string) (s settings, err error) {
 	flags.BoolVar(&s.quick, "quick", false, "small numbers: shows in seconds that everything works, says nothing about speed")
 	flags.StringVar(&s.out, "out", "", "write the page to this `file` in place of the standard output")
 	flags.StringVar(&s.dir, "dir", "", "`folder` for spools; empty means the one for temporary files")
-	flags.DurationVar(&s.load, "load", 0, "how long the load test takes, in place of 30 s, or 2 s with -quick")
+	flags.DurationVar(&s.load, "load", 0, "how long the load test takes at least, in place of 30 s, or 2 s with -quick")
 	if err := flags.Parse(args); err != nil {
 		return s, err
 	}
